@@ -1,0 +1,352 @@
+"""Every hyper-parameter in one table: its default, what it may be, what it means.
+
+An ``hp`` is a flat dict of these keys, saved as hp.json. `complete_hp` makes a whole one from what differs from the
+defaults; `check_hp` refuses what no network or task could use, in a sentence that says what to do about it.
+"""
+
+import difflib
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from rnn_maturation.task import get_num_rule, rules_dict
+
+GATED_TYPES = ("LeakyGRU", "GRU", "LSTM")
+SEPARATE_INPUT_NEEDS = {"rnn_type": ("LeakyRNN",), "loss_type": ("lsq",), "activation": ("softplus", "relu")}
+LARGEST_SEED = 2**32 - 1 - 1000  # RandomState takes 32 bits, and reading an hp adds 1000 to the seed
+
+OLD_NAMES = {
+    "adult_target_perf": "mature_target_perf",
+    "young_target_perf": "mid_target_perf",
+    "infancy_target_perf": "early_target_perf",
+}
+
+
+class Check(NamedTuple):
+    """What a value may be: in words, and as a test."""
+
+    allowed: str
+    accepts: Callable
+
+
+class Parameter(NamedTuple):
+    """A row of the table; a default that is a function follows from the keys above it."""
+
+    default: object
+    check: Check
+    meaning: str
+
+
+ABSENT = object()  # as default: the key is legal, but a new hp does not have it
+
+
+def _is_integer(value):
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_real(value):
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _integer(low, high=math.inf):
+    allowed = f"an integer of at least {low}" if high == math.inf else f"an integer from {low} to {high}"
+    return Check(allowed, lambda value: _is_integer(value) and low <= value <= high)
+
+
+def _real(low=0, high=math.inf):
+    allowed = f"a number of at least {low}" if high == math.inf else f"a number from {low} to {high}"
+    return Check(allowed, lambda value: _is_real(value) and low <= value <= high)
+
+
+def _positive(high=math.inf):
+    allowed = "a number above 0" if high == math.inf else f"a number above 0 and at most {high}"
+    return Check(allowed, lambda value: _is_real(value) and 0 < value <= high)
+
+
+def _optional(check):
+    return Check("None or " + check.allowed, lambda value: value is None or check.accepts(value))
+
+
+def _choice(*names):
+    allowed = ("one of " if len(names) > 1 else "") + ", ".join(map(repr, names))
+    return Check(allowed, lambda value: isinstance(value, str) and value in names)
+
+
+_FLAG = Check("True or False", lambda value: isinstance(value, bool))
+_TEXT = Check("a text", lambda value: isinstance(value, str))
+_RNG = Check("a numpy.random.RandomState", lambda value: isinstance(value, np.random.RandomState))
+_RULES = Check(
+    "a list of different rule names",
+    lambda value: isinstance(value, list) and value != [] and all(isinstance(rule, str) for rule in value)
+    and len(set(value)) == len(value),
+)
+_PROBABILITIES = Check(
+    "a list of numbers from 0 to 1 with the sum 1",
+    lambda value: isinstance(value, list) and all(_real(0, 1).accepts(p) for p in value)
+    and math.isclose(sum(value), 1, abs_tol=1e-6),
+)
+
+PARAMETERS = {
+    # training
+    "batch_size_train": Parameter(64, _integer(1), "trials in a training step"),
+    "batch_size_test": Parameter(512, _integer(16), "trials in an evaluation, run as 16 batches"),
+    "optimizer": Parameter("adam", _choice("adam", "sgd"), "optimiser"),
+    "learning_rate": Parameter(0.001, _positive(), "learning rate of the optimiser"),
+    "loss_type": Parameter("lsq", _choice("lsq", "cross_entropy"), "cost, and with it the output's nonlinearity"),
+    "target_perf": Parameter(0.95, _real(0, 1), "training ends when every rule performs better than this"),
+    "mature_target_perf": Parameter(0.95, _real(0, 1), "performance around which a network is mature"),
+    "mid_target_perf": Parameter(0.65, _real(0, 1), "performance around which a network is in mid training"),
+    "early_target_perf": Parameter(0.35, _real(0, 1), "performance around which a network is in early training"),
+    "l1_h": Parameter(0, _real(), "L1 penalty on the activity"),
+    "l2_h": Parameter(0, _real(), "L2 penalty on the activity"),
+    "l1_weight": Parameter(0, _real(), "L1 penalty on the weights"),
+    "l2_weight": Parameter(0, _real(), "L2 penalty on the weights"),
+    "l2_weight_init": Parameter(0, _real(), "L2 penalty on the distance of the weights from their initial values"),
+    "p_weight_train": Parameter(None, _optional(_real(0, 1)), "part of the weights that is trained; None: all"),
+    # tasks
+    "ruleset": Parameter("all_new", _choice(*rules_dict), "set of rules that the input has channels for"),
+    "n_rule": Parameter(lambda hp: get_num_rule(hp["ruleset"]), _integer(1), "rule channels (K)"),
+    "n_eachring": Parameter(8, _integer(2), "units of a ring (R), input and output"),
+    "num_ring": Parameter(1, _integer(1), "stimulus rings in the input"),
+    "rule_start": Parameter(lambda hp: 1 + hp["num_ring"] * hp["n_eachring"], _integer(3), "channel of the first rule"),
+    "n_input": Parameter(lambda hp: hp["rule_start"] + hp["n_rule"], _integer(4), "input channels"),
+    "n_output": Parameter(lambda hp: hp["n_eachring"] + 1, _integer(3), "output channels: fixation and a ring"),
+    "in_type": Parameter("normal", _choice("normal"), "kind of input"),
+    "in_loc_type": Parameter(ABSENT, _choice("one_hot"), "stimulus as one active unit; without this key a bump"),
+    "sigma_x": Parameter(0.01, _real(), "standard deviation of the input noise"),
+    # network
+    "rnn_type": Parameter("LeakyRNN", _choice("LeakyRNN", *GATED_TYPES), "recurrent cell"),
+    "n_rnn": Parameter(256, _integer(1), "recurrent units (N)"),
+    "activation": Parameter(
+        "relu", _choice("relu", "softplus", "tanh", "elu", "power", "retanh", "relu+"), "nonlinearity of the units"
+    ),
+    "tau": Parameter(100, _positive(), "time constant of the units, ms"),
+    "dt": Parameter(20, _positive(100), "time step, ms; the shortest epoch of a task lasts 100"),
+    "alpha": Parameter(lambda hp: hp["dt"] / hp["tau"], _positive(1), "step of the leaky units, dt/tau"),
+    "sigma_rec": Parameter(0.05, _real(), "standard deviation of the recurrent noise"),
+    "w_rec_init": Parameter("randortho", _choice("randortho", "diag", "randgauss"), "initial recurrent weights"),
+    "use_separate_input": Parameter(False, _FLAG, "sensory and rule channels have weights of their own"),
+    "mix_rule": Parameter(ABSENT, _FLAG, "separate rule input passes a fixed orthogonal matrix first"),
+    # kept because files have them; nothing uses them
+    "save_name": Parameter("test", _TEXT, "name of the run"),
+    "c_intsyn": Parameter(0, _real(), "unused"),
+    "ksi_intsyn": Parameter(0, _real(), "unused"),
+    # added by train
+    "seed": Parameter(ABSENT, _integer(0, LARGEST_SEED), "seed of weights, trials and noise"),
+    "rng": Parameter(ABSENT, _RNG, "generator of the trials, not saved"),
+    "rule_trains": Parameter(ABSENT, _RULES, "rules that are trained"),
+    "rules": Parameter(ABSENT, _RULES, "rules that are evaluated"),
+    "rule_probs": Parameter(ABSENT, _PROBABILITIES, "how often each of rule_trains is drawn"),
+}
+
+
+def get_default_hp(ruleset):
+    """Return the default hyper-parameters for a rule set.
+
+    Parameters
+    ----------
+    ruleset : str
+        Key of `rnn_maturation.task.rules_dict`.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ValueError
+        If there is no such rule set.
+    """
+    return complete_hp({"ruleset": ruleset})
+
+
+def complete_hp(given, source="hp"):
+    """Return a whole hp: the defaults, changed by `given`, checked.
+
+    alpha, n_rule, rule_start, n_input and n_output follow from the other keys unless they are given themselves.
+    Old key names are understood, numpy numbers and arrays become plain Python ones. `given` is not changed.
+
+    Parameters
+    ----------
+    given : dict
+        What differs from the defaults (rule set 'all_new' when it does not say).
+    source : str
+        What to call `given` in an error: a file name, or 'hp'.
+
+    Raises
+    ------
+    ValueError
+        For an unknown key, a wrong value, or values that do not go together.
+    """
+    given = {key: plain(value) for key, value in rename_old_keys(given, source).items()}
+    _check_values(given, source)
+    hp = {}
+    for key, parameter in PARAMETERS.items():
+        if key in given:
+            hp[key] = given[key]
+        elif parameter.default is not ABSENT:
+            hp[key] = parameter.default(hp) if callable(parameter.default) else parameter.default
+    check_hp(hp, source)
+    return hp
+
+
+def check_hp(hp, source="hp"):
+    """Refuse an hp that lacks a key, has an unknown one or a wrong value, or whose values do not go together.
+
+    Parameters
+    ----------
+    hp : dict
+    source : str
+        What to call it in the error: a file name, or 'hp'.
+
+    Raises
+    ------
+    ValueError
+        Names the key, its value, what is allowed and what to do.
+    """
+    _check_values(hp, source)
+    missing = [key for key, parameter in PARAMETERS.items() if parameter.default is not ABSENT and key not in hp]
+    if missing:
+        raise ValueError(f"{source}: {', '.join(missing)} missing. Fill the defaults in with complete_hp.")
+    _check_network(hp, source)
+    _check_channels(hp, source)
+    _check_rules(hp, source)
+    if not hp["early_target_perf"] <= hp["mid_target_perf"] <= hp["mature_target_perf"]:
+        raise ValueError(
+            f"{source}: early_target_perf {hp['early_target_perf']}, mid_target_perf {hp['mid_target_perf']} and "
+            f"mature_target_perf {hp['mature_target_perf']} must not decrease in this order."
+        )
+
+
+def rename_old_keys(hp, source="hp"):
+    """Return `hp` with the key names of older versions (adult_target_perf, …) replaced by today's.
+
+    Raises
+    ------
+    ValueError
+        If a key is there under both names with different values.
+    """
+    for old, new in OLD_NAMES.items():
+        if old in hp and new in hp and hp[old] != hp[new]:
+            raise ValueError(
+                f"{source}: {old} is {hp[old]} and {new}, today's name of the same, is {hp[new]}. Remove one of them."
+            )
+    return {OLD_NAMES.get(key, key): value for key, value in hp.items()}
+
+
+def check_known(keys, source="hp"):
+    """Refuse keys that no hp can have.
+
+    Raises
+    ------
+    ValueError
+        Names the key and the legal one most like it.
+    """
+    for key in keys:
+        if key not in PARAMETERS:
+            nearest = difflib.get_close_matches(str(key), PARAMETERS, n=1)
+            remedy = f"Did you mean {nearest[0]!r}?" if nearest else f"Known keys: {', '.join(PARAMETERS)}."
+            raise ValueError(f"{source}: unknown key {key!r}. {remedy}")
+
+
+def changed_keys(hp_a, hp_b):
+    """Return what differs between two hps, apart from rng: ``{key: (value in hp_a, value in hp_b)}``.
+
+    A key that one of them lacks has the value None there.
+    """
+    values = {key: (plain(hp_a.get(key)), plain(hp_b.get(key))) for key in {**hp_a, **hp_b} if key != "rng"}
+    return {key: (a, b) for key, (a, b) in values.items() if a != b}
+
+
+def plain(value):
+    """Return numpy numbers, arrays and tuples as Python numbers and lists, also inside lists; all else as it is."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def gen_ortho_matrix(dim, rng):
+    """Return a random orthogonal matrix, uniformly distributed (Haar).
+
+    A product of Householder reflections of normal vectors of falling length (Stewart 1980; Mezzadri 2007), drawn in
+    the order of scipy.stats.ortho_group in 2018: initial weights, and so published runs, depend on this very stream.
+
+    Parameters
+    ----------
+    dim : int
+    rng : numpy.random.RandomState
+
+    Returns
+    -------
+    (dim, dim) float64 array
+    """
+    matrix = np.eye(dim)
+    for first in range(dim - 1):
+        v = rng.normal(size=dim - first)
+        sign = np.copysign(1.0, v[0])
+        v[0] += sign * np.sqrt(v @ v)  # of the same sign, so nothing cancels
+        part = matrix[:, first:]
+        matrix[:, first:] = -sign * (part - np.outer(part @ v, 2 * v / (v @ v)))
+    return matrix
+
+
+def _check_values(hp, source):
+    check_known(hp, source)
+    for key, value in hp.items():
+        parameter = PARAMETERS[key]
+        if parameter.check.accepts(plain(value)):
+            continue
+        if parameter.default is ABSENT:
+            remedy = "Correct it or leave it out."
+        elif callable(parameter.default):
+            remedy = "Correct it, or the keys that it follows from."
+        else:
+            remedy = f"Correct it, or leave it out for the default, {parameter.default!r}."
+        raise ValueError(
+            f"{source}: {key} ({parameter.meaning}) is {value!r}, but must be {parameter.check.allowed}. {remedy}"
+        )
+
+
+def _check_network(hp, source):
+    if hp["use_separate_input"]:
+        for key, allowed in SEPARATE_INPUT_NEEDS.items():
+            if hp[key] not in allowed:
+                raise ValueError(
+                    f"{source}: use_separate_input works only with {key} {' or '.join(map(repr, allowed))}, "
+                    f"not {hp[key]!r}. Change {key} or set use_separate_input to False."
+                )
+    if hp["activation"] == "relu+" and hp["rnn_type"] not in GATED_TYPES:
+        raise ValueError(
+            f"{source}: activation 'relu+' works only with rnn_type {', '.join(GATED_TYPES)}, not "
+            f"{hp['rnn_type']!r}. Choose another activation, for example 'relu'."
+        )
+
+
+def _check_channels(hp, source):
+    """The channels of fixation, rings and rules must not overlap, and the output must be fixation and one ring."""
+    first_rule, n_output = 1 + hp["num_ring"] * hp["n_eachring"], hp["n_eachring"] + 1
+    remedy = "Leave the key out and it follows from n_eachring, num_ring and ruleset."
+    if hp["rule_start"] < first_rule:
+        raise ValueError(f"{source}: rule_start {hp['rule_start']} must be {first_rule} or more. {remedy}")
+    n_input = hp["rule_start"] + hp["n_rule"]
+    if hp["n_input"] < n_input:
+        raise ValueError(f"{source}: n_input {hp['n_input']} must be rule_start + n_rule = {n_input} or more. {remedy}")
+    if hp["n_output"] != n_output:
+        raise ValueError(f"{source}: n_output {hp['n_output']} must be n_eachring + 1 = {n_output}. {remedy}")
+
+
+def _check_rules(hp, source):
+    known = rules_dict[hp["ruleset"]][: hp["n_rule"]]
+    for key in ("rule_trains", "rules"):
+        for rule in hp.get(key, []):
+            if rule not in known:
+                raise ValueError(
+                    f"{source}: {key} has {rule!r}, which is not among the rules that rule set {hp['ruleset']!r} with "
+                    f"n_rule {hp['n_rule']} has: {', '.join(known)}."
+                )
+    if "rule_probs" in hp and len(hp["rule_probs"]) != len(hp.get("rule_trains", [])):
+        raise ValueError(f"{source}: rule_probs must have one number for each of rule_trains.")
