@@ -1,0 +1,486 @@
+"""The recurrent network as a TensorFlow graph: inputs, activity, outputs, costs, training step, checkpoints.
+
+Importing this module switches TensorFlow's eager execution off: graphs and sessions are used as in TensorFlow 1.
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from rnn_maturation import recurrence
+from rnn_maturation.hyperparameters import complete_hp, gen_ortho_matrix
+from rnn_maturation.model_directory import load_hp
+
+tf1 = tf.compat.v1
+tf1.disable_eager_execution()
+tf1.disable_control_flow_v2()  # loops that the executor runs directly are the faster ones
+
+CHECKPOINT = "model.ckpt"
+FIXATION_THRESHOLD = 0.5  # fixation output above it means that the eyes rest
+RESPONSE_MARGIN = 0.2 * np.pi  # rad; a saccade that lands nearer to its target than this is correct
+# The batch is computed in this many independent parts, so that two threads work side by side without waiting for each
+# other. Fixed, not taken from the machine: the noise and the last bits of the sums depend on it.
+N_PARTS = 2
+G_REC = {"tanh": 1.0, "power": 0.01}  # initial gain of the recurrent weights where it is not 0.5
+
+
+def popvec(y):
+    """Direction of the population vector of ring activity.
+
+    Parameters
+    ----------
+    y : (..., R) array, activity of units with preferred directions 0, 2 pi / R, ...
+
+    Returns
+    -------
+    (...) array, radians in [0, 2 pi)
+    """
+    directions = np.arange(y.shape[-1]) * (2 * np.pi / y.shape[-1])
+    angle = np.mod(np.arctan2((y * np.sin(directions)).sum(-1), (y * np.cos(directions)).sum(-1)), 2 * np.pi)
+    return np.where(angle < 2 * np.pi, angle, 0.0)  # rounding may give 2 pi itself
+
+
+def tf_popvec(y):
+    """`popvec` of a tensor (..., R)."""
+    n_ring = y.shape[-1]
+    directions = np.arange(n_ring) * (2 * np.pi / n_ring)
+    components = tf.tensordot(y, np.stack([np.sin(directions), np.cos(directions)], 1).astype(np.float32), 1)
+    circle = np.float32(2 * np.pi)
+    angle = tf.math.floormod(tf.atan2(components[..., 0], components[..., 1]), circle)
+    return tf.where(angle < circle, angle, tf.zeros_like(angle))
+
+
+def get_perf(y_hat, y_loc):
+    """Whether each trial is answered correctly, judged at its last step.
+
+    Parameters
+    ----------
+    y_hat : (T, B, R + 1) array, network output, fixation first
+    y_loc : (T, B) array, target direction (rad), negative where the network must fixate
+
+    Returns
+    -------
+    (B,) float array of 0 and 1: fixating where it must, else a saccade less than 36 degrees off its target
+    """
+    if y_hat.ndim != 3 or y_loc.shape != y_hat.shape[:2]:
+        raise ValueError(f"get_perf takes y_hat (T, B, R + 1) and y_loc (T, B), got {y_hat.shape} and {y_loc.shape}")
+    y_hat, y_loc = y_hat[-1], y_loc[-1]
+    fixating = y_hat[:, 0] > FIXATION_THRESHOLD
+    turn = np.abs(popvec(y_hat[:, 1:]) - y_loc)
+    hit = np.minimum(turn, 2 * np.pi - turn) < RESPONSE_MARGIN
+    return np.where(y_loc < 0, fixating, ~fixating & hit).astype(float)
+
+
+def gen_feed_dict(model, trial, hp):
+    """What a session run of `model` is fed to compute `trial` (a task.Trial)."""
+    return {model.x: trial.x, model.y: trial.y, model.c_mask: trial.c_mask}
+
+
+def session_config(threads=None):
+    """Session settings for training: each part of the batch on a thread of its own.
+
+    Parameters
+    ----------
+    threads : int or None
+        Processor cores to use; None: all that this process may run on.
+    """
+    if threads is None:
+        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return tf1.ConfigProto(
+        intra_op_parallelism_threads=max(1, threads // N_PARTS),
+        inter_op_parallelism_threads=min(threads, N_PARTS),
+        gpu_options=tf1.GPUOptions(allow_growth=True),
+    )
+
+
+def _glorot_uniform(rng, n_in, n_out):
+    limit = np.sqrt(6 / (n_in + n_out))
+    return rng.uniform(-limit, limit, (n_in, n_out))
+
+
+def _initial_w_rec(rng, hp):
+    """Initial recurrent weights (N, N) of a leaky RNN."""
+    n_rnn = hp["n_rnn"]
+    make = {
+        "randortho": lambda: gen_ortho_matrix(n_rnn, rng),
+        "diag": lambda: np.eye(n_rnn),
+        "randgauss": lambda: rng.randn(n_rnn, n_rnn) / np.sqrt(n_rnn),
+    }
+    return G_REC.get(hp["activation"], 0.5) * make[hp["w_rec_init"]]()
+
+
+class Model:
+    """A network in TensorFlow's default graph, which is reset.
+
+    Use it inside ``with tf.compat.v1.Session() as sess:``, after `initialize` or `restore`.
+
+    Parameters
+    ----------
+    model_dir : str
+        Where hp.json lies and where `save` and `restore` work unless told otherwise.
+    hp : dict, optional
+        Hyper-parameters; read from model_dir if not given. Not changed.
+    sigma_rec, dt : float, optional
+        Take the place of hp's: recurrent noise, time step (ms; alpha follows).
+
+    Attributes
+    ----------
+    x, y, c_mask : placeholders
+        (T, B, n_input), (T, B, n_output), and the cost mask of the trials (see task.Trial).
+    noise_seed : placeholder with default, (2,) int64
+        The recurrent noise is a pure function of it; not fed, every session run draws fresh noise.
+    h, y_hat, y_hat_loc : tensors
+        Activity (T, B, N), output (T, B, n_output), its population vector (T, B) in [0, 2 pi).
+    cost_lsq, cost_reg : scalar tensors
+        Cost of the output (also with cross-entropy loss) and regularisation.
+    evaluation : tuple of tensors
+        cost_lsq and y_hat without the memory and time that keeping the activity costs, and cost_reg's l2_h part,
+        which is a sum over trials.
+    train_step : operation
+    var_list, weight_list : lists of trainable variables; of those, the weights
+    w_in, w_rec, w_out, b_rec, b_out : tensors
+        With separate input also w_sen_in, b_in, w_rule; w_in is then what both amount to. Of a GRU: the candidate's.
+    saver : tf.compat.v1.train.Saver
+    """
+
+    def __init__(self, model_dir, hp=None, sigma_rec=None, dt=None):
+        hp = load_hp(model_dir) if hp is None else dict(hp)
+        if hp is None:
+            raise FileNotFoundError(f"no hp.json in {model_dir}: give hp, or the directory of a trained model")
+        if sigma_rec is not None:
+            hp["sigma_rec"] = sigma_rec
+        if dt is not None:
+            hp.update(dt=dt, alpha=dt / hp["tau"])
+        self.model_dir, self.hp = model_dir, complete_hp(hp)
+        self._meta_file = None
+        tf1.reset_default_graph()
+        tf1.set_random_seed(self.hp.get("seed", 0))
+        self._build()
+
+    def _build(self):
+        hp = self.hp
+        self.x = tf1.placeholder(tf.float32, [None, None, hp["n_input"]], "x")
+        self.y = tf1.placeholder(tf.float32, [None, None, hp["n_output"]], "y")
+        self._lsq = hp["loss_type"] == "lsq"
+        self.c_mask = tf1.placeholder(tf.float32, [None, hp["n_output"]] if self._lsq else [None], "c_mask")
+        fresh = tf.random.uniform([2], maxval=tf.int64.max, dtype=tf.int64)
+        self.noise_seed = tf1.placeholder_with_default(fresh, [2], "noise_seed")
+        self._build_variables(np.random.RandomState(hp.get("seed", 0)))
+        self.var_list = tf1.trainable_variables()
+        self._network_variables = tf1.global_variables()
+        self.weight_list = [v for v in self.var_list if v.op.name.endswith(("kernel", "weights"))]
+        self._build_activity()
+        self._build_costs()
+        make_optimizer = {"adam": tf1.train.AdamOptimizer, "sgd": tf1.train.GradientDescentOptimizer}
+        self.opt = make_optimizer[hp["optimizer"]](hp["learning_rate"])
+        self.set_optimizer()
+        self.saver = tf1.train.Saver(max_to_keep=None)
+
+    # ------------------------------------------------------------------------------------------------ variables
+
+    def _build_variables(self, rng):
+        """Variables, named as TensorFlow 1 named them; initial values drawn from rng, recurrent weights first."""
+        hp = self.hp
+        n_in, n_rnn = hp["n_input"], hp["n_rnn"]
+
+        def variable(name, value, trainable=True):
+            return tf1.get_variable(name, initializer=np.asarray(value, np.float32), trainable=trainable)
+
+        self._separate = hp["rnn_type"] == "LeakyRNN" and hp["use_separate_input"]
+        output = "output/kernel", "output/bias"
+        if not self._separate:
+            output = "output/weights", "output/biases"
+            build = self._build_leaky_rnn if hp["rnn_type"] == "LeakyRNN" else self._build_gated
+            build(variable, rng, n_in, n_rnn)
+        else:
+            self._build_separate_input(variable, rng, n_rnn)
+        self.w_out = variable(output[0], _glorot_uniform(rng, n_rnn, hp["n_output"]))
+        self.b_out = variable(output[1], np.zeros(hp["n_output"]))
+
+    def _build_leaky_rnn(self, variable, rng, n_in, n_rnn):
+        w_in = rng.randn(n_in, n_rnn) / np.sqrt(n_in)
+        self._recurrent = [variable("rnn/leaky_rnn_cell/kernel", np.concatenate([w_in, _initial_w_rec(rng, self.hp)]))]
+        self.b_rec = variable("rnn/leaky_rnn_cell/bias", np.zeros(n_rnn))
+        self.w_in, self.w_rec = self._recurrent[0][:n_in], self._recurrent[0][n_in:]
+
+    def _build_separate_input(self, variable, rng, n_rnn):
+        hp = self.hp
+        n_sensory, n_rule = hp["rule_start"], hp["n_rule"]
+        self.w_rec = variable("rnn/leaky_rnn_cell_separate_input/kernel", _initial_w_rec(rng, hp))
+        self.b_rec = variable("rnn/leaky_rnn_cell_separate_input/bias", np.zeros(n_rnn))
+        self._recurrent = [self.w_rec]
+        self.w_sen_in = variable("sen_input/kernel", _glorot_uniform(rng, n_sensory, n_rnn))
+        self.b_in = variable("sen_input/bias", np.zeros(n_rnn))
+        self.w_rule = variable("rule_input/kernel", _glorot_uniform(rng, n_rule, n_rnn))
+        w_rule = self.w_rule
+        if hp.get("mix_rule"):
+            w_rule = tf.matmul(variable("mix_rule/kernel", gen_ortho_matrix(n_rule, rng), trainable=False), w_rule)
+        self.w_in = tf.concat([self.w_sen_in, w_rule], 0)
+
+    def _build_gated(self, variable, rng, n_in, n_rnn):
+        rnn_type = self.hp["rnn_type"]
+        n_rows = n_in + n_rnn
+        if rnn_type == "LSTM":
+            kernel = variable("rnn/lstm_cell/kernel", _glorot_uniform(rng, n_rows, 4 * n_rnn))
+            self.b_rec = variable("rnn/lstm_cell/bias", np.zeros(4 * n_rnn))
+            self._recurrent = [kernel]
+        else:
+            cell = {"LeakyGRU": "rnn/leaky_gru_cell", "GRU": "rnn/gru_cell"}[rnn_type]
+            gates = variable(cell + "/gates/kernel", _glorot_uniform(rng, n_rows, 2 * n_rnn))
+            self._b_gates = variable(cell + "/gates/bias", np.ones(2 * n_rnn))
+            kernel = variable(cell + "/candidate/kernel", _glorot_uniform(rng, n_rows, n_rnn))
+            self.b_rec = variable(cell + "/candidate/bias", np.zeros(n_rnn))
+            self._recurrent = [gates, kernel]
+        self.w_in, self.w_rec = kernel[:n_in], kernel[n_in:]
+
+    # --------------------------------------------------------------------------------------- activity and output
+
+    def _build_activity(self):
+        """Activity and readout of each part of the batch, and joined for those who look at them."""
+        n_trials = tf.shape(self.x)[1]
+        bounds = [n_trials * i // N_PARTS for i in range(N_PARTS + 1)]
+        self._parts = [slice(start, stop) for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
+        full = tf.int64
+        seeds = tf.random.stateless_uniform([N_PARTS, 2], self.noise_seed, minval=None, maxval=None, dtype=full)
+        x_parts = [self.x[:, part] for part in self._parts]
+        # scale: the leaky RNN is computed as h / alpha
+        activity = [self._activity(x, seeds[i]) for i, x in enumerate(x_parts)]
+        scale, self._h_parts = activity[0][0], [h for _, h in activity]
+        self._readout_parts = [
+            self._readout(h, scale * tf.convert_to_tensor(self.w_out)) for h in self._h_parts
+        ]
+        self._scale = scale
+        self.h = scale * tf.concat(self._h_parts, 1)
+        self._lean_parts = self._readout_parts
+        if self.hp["rnn_type"] == "LeakyRNN":
+            self._lean_parts = [
+                recurrence.leaky_rnn_readout(x, *self._leaky_arguments(seeds[i]), self.w_out, self.b_out)
+                for i, x in enumerate(x_parts)
+            ]
+        self.y_hat = self._output(self._readout_parts)
+        self.y_hat_loc = tf_popvec(self.y_hat[..., 1:])
+
+    def _sigma(self):
+        """Standard deviation of the noise in one step, such that its effect does not depend on the step's length."""
+        return self.hp["sigma_rec"] * np.sqrt(2 / self.hp["alpha"])
+
+    def _leaky_arguments(self, seed):
+        bias = self.b_rec + self.b_in if self._separate else tf.convert_to_tensor(self.b_rec)
+        w_rec = tf.convert_to_tensor(self.w_rec)
+        return self.w_in, w_rec, bias, self.hp["alpha"], self.hp["activation"], self._sigma(), seed
+
+    def _activity(self, x, seed):
+        """Scale and activity of one part: h = scale * activity."""
+        hp = self.hp
+        if hp["rnn_type"] == "LeakyRNN":
+            return hp["alpha"], recurrence.leaky_rnn(x, *self._leaky_arguments(seed))
+        if hp["rnn_type"] == "LSTM":
+            return 1.0, recurrence.lstm(x, self._recurrent[0], self.b_rec, hp["activation"])
+        leaky = {"alpha": hp["alpha"], "sigma": self._sigma(), "seed": seed} if hp["rnn_type"] == "LeakyGRU" else {}
+        gates, candidate = self._recurrent
+        return 1.0, recurrence.gru(x, gates, self._b_gates, candidate, self.b_rec, hp["activation"], **leaky)
+
+    def _readout(self, h, w_out):
+        readout = tf.matmul(tf.reshape(h, [-1, self.hp["n_rnn"]]), w_out) + self.b_out
+        return tf.reshape(readout, [tf.shape(h)[0], tf.shape(h)[1], self.hp["n_output"]])
+
+    def _output(self, readout_parts):
+        return (tf.sigmoid if self._lsq else tf.nn.softmax)(tf.concat(readout_parts, 1))
+
+    # -------------------------------------------------------------------------------------------- costs, training
+
+    def _output_cost(self, readout_parts):
+        """Mean cost; the parts are summed last, so that their gradients do not wait for each other."""
+        n_time, n_trials = tf.shape(self.x)[0], tf.shape(self.x)[1]
+        if not self._lsq:
+            mask = tf.reshape(self.c_mask, [n_time, n_trials])
+            sums = [
+                tf.reduce_sum(mask[:, part] * tf.nn.softmax_cross_entropy_with_logits(self.y[:, part], readout))
+                for part, readout in zip(self._parts, readout_parts, strict=True)
+            ]
+            return tf.add_n(sums) / tf.cast(n_time * n_trials, tf.float32)
+        mask = tf.reshape(self.c_mask, [n_time, n_trials, self.hp["n_output"]])
+        sums = [
+            tf.reduce_sum(tf.square((self.y[:, part] - tf.sigmoid(readout)) * mask[:, part]))
+            for part, readout in zip(self._parts, readout_parts, strict=True)
+        ]
+        return tf.add_n(sums) / tf.cast(n_time * n_trials * self.hp["n_output"], tf.float32)
+
+    def _build_costs(self):
+        hp = self.hp
+        self.cost_lsq = self._output_cost(self._readout_parts)
+        self.cost_reg, l2_h = tf.constant(0.0), tf.constant(0.0)
+        if hp["l1_h"] > 0:
+            n_h = tf.cast(tf.size(self._h_parts[0]) + tf.size(self._h_parts[1]), tf.float32)
+            total = tf.add_n([tf.reduce_sum(tf.abs(h)) for h in self._h_parts])
+            self.cost_reg += hp["l1_h"] * self._scale * total / n_h
+        if hp["l2_h"] > 0:
+            l2_h = hp["l2_h"] * self._scale**2 * tf.add_n([tf.nn.l2_loss(h) for h in self._h_parts])
+            self.cost_reg += l2_h
+        for weight in self.weight_list:
+            if hp["l1_weight"] > 0:
+                self.cost_reg += hp["l1_weight"] * tf.reduce_mean(tf.abs(weight))
+            if hp["l2_weight"] > 0:
+                self.cost_reg += hp["l2_weight"] * tf.nn.l2_loss(weight)
+        regularised = hp["l1_h"] > 0 or hp["l2_h"] > 0  # the activity is computed anyway
+        readout_parts = self._readout_parts if regularised else self._lean_parts
+        self.evaluation = (self._output_cost(readout_parts), self._output(readout_parts), l2_h)
+
+    def set_optimizer(self, extra_cost=None, var_list=None):
+        """Make train_step anew: minimise cost_lsq + cost_reg + extra_cost with gradients clipped to +-1.
+
+        Parameters
+        ----------
+        extra_cost : scalar tensor, optional
+        var_list : list of variables to train, optional; default all trainable ones
+        """
+        if extra_cost is not None:
+            self.cost_reg += extra_cost
+        var_list = self.var_list if var_list is None else var_list
+        gradients = tf1.gradients(self.cost_lsq + self.cost_reg, var_list)
+        clipped = [(tf.clip_by_value(g, -1.0, 1.0), v) for g, v in zip(gradients, var_list, strict=True)]
+        self.train_step = self.opt.apply_gradients(clipped)
+
+    # ------------------------------------------------------------------------------------------ values and files
+
+    def _set(self, values):
+        """Set variables, {variable: value}, without adding to the graph."""
+        feed = {variable.initializer.inputs[1]: value for variable, value in values.items()}
+        tf1.get_default_session().run([variable.initializer for variable in values], feed)
+
+    def initialize(self):
+        """Set all variables to their initial values (drawn from hp['seed'])."""
+        tf1.get_default_session().run(tf1.global_variables_initializer())
+
+    def restore(self, load_dir=None):
+        """Read the variables, and the optimizer's state where the checkpoint has it, from a checkpoint folder.
+
+        An optimizer state that the checkpoint lacks starts anew. Files of TensorFlow 1 are read.
+
+        Raises
+        ------
+        FileNotFoundError : there is no checkpoint
+        ValueError : it is damaged, or of another network
+        """
+        folder = Path(self.model_dir if load_dir is None else load_dir)
+        stored = _read_checkpoint(folder)
+        missing = [v.op.name for v in self._network_variables if v.op.name not in stored]
+        if missing:
+            raise ValueError(f"the checkpoint in {folder} is of another network: it has no {', '.join(missing)}")
+        variables = tf1.global_variables()
+        values = {v: stored[v.op.name] for v in variables if v.op.name in stored}
+        for variable, value in values.items():
+            if variable.shape != value.shape:
+                raise ValueError(
+                    f"the checkpoint in {folder} is of another network: {variable.op.name} is {value.shape} in it and "
+                    f"{tuple(variable.shape)} by hp (n_rnn {self.hp['n_rnn']}, n_input {self.hp['n_input']})"
+                )
+        tf1.get_default_session().run([v.initializer for v in variables if v not in set(values)])
+        self._set(values)
+
+    def save(self, modeldir=None, files=None):
+        """Write a checkpoint; the folder appears whole or not at all.
+
+        Parameters
+        ----------
+        modeldir : str, optional; default model_dir
+        files : {name: text}, optional
+            Small files to write beside the checkpoint, with it.
+        """
+        folder = Path(self.model_dir if modeldir is None else modeldir)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        try:
+            os.chmod(aside, 0o777 & ~_umask())
+            session = tf1.get_default_session()
+            self.saver.save(session, str(aside / CHECKPOINT), write_meta_graph=False)
+            _write_state(aside)
+            for name, text in (files or {}).items():
+                (aside / name).write_text(text)
+            for path in aside.iterdir():
+                _sync(path)
+            self._add_meta(aside)
+            _move_into_place(aside, folder)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+        self._meta_file = folder / f"{CHECKPOINT}.meta"
+
+    def _add_meta(self, folder):
+        """The graph's description is the same in every checkpoint: written once, then linked."""
+        meta = folder / f"{CHECKPOINT}.meta"
+        try:
+            os.link(self._meta_file, meta)
+        except (OSError, TypeError):  # the first one; or removed since; or links do not work here
+            self.saver.export_meta_graph(str(meta))
+            _sync(meta)
+
+    def lesion_units(self, sess, units, verbose=False):
+        """Silence units for the rest of the network: zero their outgoing recurrent and output weights.
+
+        Parameters
+        ----------
+        sess : tf.compat.v1.Session
+        units : int or sequence of ints
+        """
+        units = np.atleast_1d(units)
+        n_rnn = self.hp["n_rnn"]
+        if units.size and (units.min() < 0 or units.max() >= n_rnn):
+            raise ValueError(f"units to lesion must be 0 to {n_rnn - 1}, got {units.tolist()}")
+        values = dict(zip(self._recurrent, sess.run(self._recurrent), strict=True))
+        for value in values.values():
+            value[value.shape[0] - n_rnn + units] = 0  # the recurrent rows come last
+        values[self.w_out] = sess.run(self.w_out)
+        values[self.w_out][units] = 0
+        with sess.as_default():
+            self._set(values)
+        if verbose:
+            print(f"lesioned units: {units.tolist()}")
+
+
+# ------------------------------------------------------------------------------------------------ checkpoint files
+
+
+def _read_checkpoint(folder):
+    """All arrays of a checkpoint, {name: array}; the format's own checksums are verified."""
+    prefix = folder / CHECKPOINT
+    if not prefix.with_name(f"{CHECKPOINT}.index").exists():
+        raise FileNotFoundError(f"no checkpoint in {folder}: {CHECKPOINT}.index is missing there")
+    try:
+        reader = tf.train.load_checkpoint(str(prefix))
+        return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    except (tf.errors.OpError, RuntimeError, ValueError, SystemError) as error:
+        raise ValueError(
+            f"the checkpoint {prefix} is damaged ({str(error).splitlines()[0][:120]}): delete the folder {folder} and "
+            "restore another trial number, or train again: training goes on from the last whole checkpoint"
+        ) from error
+
+
+def _write_state(folder):
+    """The text file `checkpoint` that names the newest checkpoint in a folder, relative, so that folders can move."""
+    (folder / "checkpoint").write_text(
+        f'model_checkpoint_path: "{CHECKPOINT}"\nall_model_checkpoint_paths: "{CHECKPOINT}"\n'
+    )
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync(path):
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def _move_into_place(aside, folder):
+    """Rename a folder to its final name; where that exists, move the files into it, the index last."""
+    try:
+        os.rename(aside, folder)
+    except OSError:
+        for path in sorted(aside.iterdir(), key=lambda path: path.suffix == ".index"):
+            os.replace(path, folder / path.name)

@@ -1,0 +1,232 @@
+"""The recurrent networks' inner loops, as TensorFlow graphs: leaky RNN (with its gradient), leaky GRU, GRU, LSTM.
+
+All take x (T, B, n_in) and give the activity h (T, B, N). They are the program's hot loops:
+
+- input product and noise are computed for a block of steps at a time, so that blocks stay in the processor's cache;
+- the leaky RNN is integrated as s = h / alpha, s' = (1 - alpha) s + f(z), z = s (alpha W_rec) + drive, which saves a
+  product a step;
+- its gradient is written by hand (backpropagation through time, one large product for each weight matrix), since
+  TensorFlow's own accumulates the weight gradient step by step.
+"""
+
+import math
+
+import tensorflow as tf
+
+tf1 = tf.compat.v1
+
+BLOCK = 5  # steps unrolled in each iteration of a loop, and drawn noise for at once
+
+
+def _retanh(z):
+    return tf.tanh(tf.nn.relu(z))
+
+
+def _positive(z):
+    return tf.cast(z > 0, z.dtype)
+
+
+# name: (f, df/dz) of the leaky RNN's activation functions
+ACTIVATIONS = {
+    "softplus": (tf.nn.softplus, tf.sigmoid),
+    "relu": (tf.nn.relu, _positive),
+    "tanh": (tf.tanh, lambda z: 1 - tf.square(tf.tanh(z))),
+    "elu": (tf.nn.elu, lambda z: tf.exp(tf.minimum(z, 0.0))),
+    "power": (lambda z: tf.square(tf.nn.relu(z)), lambda z: 2 * tf.nn.relu(z)),
+    "retanh": (_retanh, lambda z: _positive(z) * (1 - tf.square(tf.tanh(z)))),
+    "relu+": (lambda z: tf.nn.relu(z + 1), lambda z: _positive(z + 1)),  # gated networks only
+}
+
+
+def normal_noise(shape, sigma, seed):
+    """Normal noise of standard deviation sigma, a pure function of seed.
+
+    Box and Muller's transform (Ann. Math. Statist. 29, 1958) of counter-based uniforms: exactly normal up to the
+    resolution of float32, and twice as fast on a CPU as TensorFlow's own normal generators.
+
+    Parameters
+    ----------
+    shape : list of ints or scalar tensors
+        The product must be even wherever the halves matter; an odd one drops the last number.
+    sigma : float
+    seed : (2,) integer tensor
+
+    Returns
+    -------
+    float32 tensor
+    """
+    size = tf.reduce_prod(shape)
+    pairs = (size + 1) // 2
+    uniform = tf.random.stateless_uniform([2, pairs], seed)
+    radius = tf.sqrt((-2 * sigma**2) * tf.math.log(1 - uniform[0]))  # 1 - u lies in (0, 1]
+    angle = (2 * math.pi) * uniform[1]
+    normals = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], 0)
+    return tf.reshape(normals[:size], shape)
+
+
+def _pad_to_blocks(x):
+    """x with zeros after its last step, up to whole blocks: later steps change nothing before them."""
+    return tf.pad(x, [[0, -tf.shape(x)[0] % BLOCK], [0, 0], [0, 0]])
+
+
+def _drive(x, t, w_in, bias, sigma, seed):
+    """Input, bias and noise of the steps t to t + BLOCK: (BLOCK, B, N)."""
+    n_in, n_rnn = w_in.shape
+    shape = [BLOCK, tf.shape(x)[1], n_rnn]
+    drive = tf.reshape(tf.matmul(tf.reshape(x[t : t + BLOCK], [-1, n_in]), w_in) + bias, shape)
+    if sigma > 0:
+        drive += normal_noise(shape, sigma, seed + tf.stack([0, tf.cast(t, tf.int64)]))
+    return drive
+
+
+def _leaky_block(s, drive, w, alpha, activation):
+    """Integrate one block of steps; lists of the total input z and of the scaled state s after each step."""
+    z_block, s_block = [], []
+    for k in range(BLOCK):
+        z = tf.matmul(s, w) + drive[k]
+        s = (1 - alpha) * s + activation(z)
+        z_block.append(z)
+        s_block.append(s)
+    return z_block, s_block
+
+
+def _array(size, width):
+    """An array of `size` matrices (rows, width)."""
+    return tf1.TensorArray(tf.float32, size, infer_shape=False, element_shape=[None, width])
+
+
+def _write(array, t, values):
+    for k, value in enumerate(values):
+        array = array.write(t + k, value)
+    return array
+
+
+def leaky_rnn(x, w_in, w_rec, bias, alpha, activation, sigma, seed):
+    """Activity of the leaky RNN, h' = (1 - alpha) h + alpha f(x W_in + h W_rec + b + noise), h0 = 0.
+
+    Parameters
+    ----------
+    x : (T, B, n_in) tensor
+    w_in, w_rec, bias : (n_in, N), (N, N), (N,) tensors
+    alpha : float, dt / tau
+    activation : a key of ACTIVATIONS
+    sigma : float, standard deviation of the noise of each unit, trial and step
+    seed : (2,) int64 tensor
+
+    Returns
+    -------
+    (T, B, N) tensor, h / alpha: whoever multiplies it can scale the smaller factor
+    """
+    f, derivative = ACTIVATIONS[activation]
+    n_in, n_rnn = w_in.shape
+
+    @tf.custom_gradient
+    def scan(x, w_in, w_rec, bias):
+        n_time, n_trials = tf.shape(x)[0], tf.shape(x)[1]
+        w = alpha * w_rec
+        at_rest = tf.zeros([n_trials, n_rnn])
+
+        def forward(t, s, z_all, s_all):
+            z_block, s_block = _leaky_block(s, _drive(x, t, w_in, bias, sigma, seed), w, alpha, f)
+            return t + BLOCK, s_block[-1], _write(z_all, t, z_block), _write(s_all, t, s_block)
+
+        start = (0, at_rest, _array(n_time, n_rnn), _array(n_time, n_rnn))
+        _, _, z_all, s_all = tf1.while_loop(lambda t, *_: t < n_time, forward, start)
+        s_all = tf.reshape(s_all.stack(), [n_time, n_trials, n_rnn])
+
+        def gradient(ds_all):
+            """Back from the last step: dz is the gradient of the total input z, carry that of the leaking state."""
+            w_back = tf.transpose(w)
+
+            def backward(t, carry, dz, dz_all):
+                for k in range(BLOCK):
+                    ds = ds_all[t - k] + carry + tf.matmul(dz, w_back)
+                    dz = ds * derivative(z_all.read(t - k))
+                    dz_all = dz_all.write(t - k, dz)
+                    carry = (1 - alpha) * ds
+                return t - BLOCK, carry, dz, dz_all
+
+            start = (n_time - 1, at_rest, at_rest, _array(n_time, n_rnn))
+            dz_all = tf1.while_loop(lambda t, *_: t >= 0, backward, start)[-1].stack()
+            dz_all = tf.reshape(dz_all, [n_time, n_trials, n_rnn])
+            dz = tf.reshape(dz_all, [-1, n_rnn])
+            dw_rec = alpha * tf.matmul(
+                tf.reshape(s_all[:-1], [-1, n_rnn]), tf.reshape(dz_all[1:], [-1, n_rnn]), transpose_a=True
+            )
+            dw_in = tf.matmul(tf.reshape(x, [-1, n_in]), dz, transpose_a=True)
+            dx = tf.reshape(tf.matmul(dz, w_in, transpose_b=True), tf.shape(x))
+            return dx, dw_in, dw_rec, tf.reduce_sum(dz, 0)
+
+        return s_all, gradient
+
+    return scan(_pad_to_blocks(x), w_in, w_rec, bias)[: tf.shape(x)[0]]
+
+
+def leaky_rnn_readout(x, w_in, w_rec, bias, alpha, activation, sigma, seed, w_out, b_out):
+    """The readout h W_out + b_out of `leaky_rnn`, (T, B, n_out), without keeping the activity: for evaluation."""
+    f, _ = ACTIVATIONS[activation]
+    padded = _pad_to_blocks(x)
+    n_time, n_trials = tf.shape(padded)[0], tf.shape(padded)[1]
+    w, w_readout = alpha * w_rec, alpha * w_out
+
+    def forward(t, s, readouts):
+        _, s_block = _leaky_block(s, _drive(padded, t, w_in, bias, sigma, seed), w, alpha, f)
+        return t + BLOCK, s_block[-1], readouts.write(t // BLOCK, tf.matmul(tf.concat(s_block, 0), w_readout) + b_out)
+
+    start = (0, tf.zeros([n_trials, w_in.shape[1]]), _array(n_time // BLOCK, w_out.shape[1]))
+    readouts = tf1.while_loop(lambda t, *_: t < n_time, forward, start)[-1].concat()
+    return tf.reshape(readouts, [n_time, n_trials, w_out.shape[1]])[: tf.shape(x)[0]]
+
+
+def _gated_scan(x, step, n_rnn, n_states):
+    """h (T, B, N) of a gated network: step(x_t, t, states) gives the states after step t, h first."""
+    n_time = tf.shape(x)[0]
+
+    def body(t, states, h_all):
+        states = step(x[t], t, states)
+        return t + 1, states, h_all.write(t, states[0])
+
+    at_rest = tuple(tf.zeros([tf.shape(x)[1], n_rnn]) for _ in range(n_states))
+    h_all = tf1.while_loop(lambda t, *_: t < n_time, body, (0, at_rest, _array(n_time, n_rnn)))[-1].stack()
+    return tf.reshape(h_all, [n_time, tf.shape(x)[1], n_rnn])
+
+
+def gru(x, w_gates, b_gates, w_candidate, b_candidate, activation, alpha=None, sigma=0.0, seed=None):
+    """Activity of a gated recurrent unit network; with alpha, of the leaky GRU.
+
+    r, u = sigmoid([x, h] W_gates + b_gates), c = f([x, r h] W_candidate + b_candidate + noise);
+    GRU: h' = u h + (1 - u) c. Leaky GRU: h' = (1 - alpha u) h + alpha u c. Shapes as in `leaky_rnn`, weights
+    (n_in + N, 2 N) and (n_in + N, N).
+
+    Returns
+    -------
+    (T, B, N) tensor, h
+    """
+    f, _ = ACTIVATIONS[activation]
+
+    def step(x_t, t, states):
+        (h,) = states
+        r, u = tf.split(tf.sigmoid(tf.matmul(tf.concat([x_t, h], 1), w_gates) + b_gates), 2, 1)
+        z = tf.matmul(tf.concat([x_t, r * h], 1), w_candidate) + b_candidate
+        if sigma > 0:
+            z += normal_noise(tf.shape(z), sigma, seed + tf.stack([0, tf.cast(t, tf.int64)]))
+        c = f(z)
+        return (u * h + (1 - u) * c,) if alpha is None else ((1 - alpha * u) * h + alpha * u * c,)
+
+    return _gated_scan(x, step, w_candidate.shape[1], 1)
+
+
+def lstm(x, w, b, activation):
+    """Activity of the LSTM as TensorFlow 1's cell computes it: gates in the order i, j, f, o; forget bias 1.
+
+    Weights (n_in + N, 4 N). Returns h (T, B, N).
+    """
+    f, _ = ACTIVATIONS[activation]
+
+    def step(x_t, t, states):
+        h, c = states
+        i, j, forget, o = tf.split(tf.matmul(tf.concat([x_t, h], 1), w) + b, 4, 1)
+        c = c * tf.sigmoid(forget + 1) + tf.sigmoid(i) * f(j)
+        return f(c) * tf.sigmoid(o), c
+
+    return _gated_scan(x, step, w.shape[1] // 4, 2)
