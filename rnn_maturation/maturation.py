@@ -1,0 +1,205 @@
+"""Which checkpoints of a run are early, mid or mature: performance, smoothing, stages."""
+
+import operator
+
+import numpy as np
+
+STAGES = ("early", "mid", "mature")
+
+
+def smooth(ori_array, smooth_window):
+    """Return the forward moving mean of a curve.
+
+    Value i is the mean of the values i … i + smooth_window, both included, as published; at the end of the curve the
+    window shortens.
+
+    Parameters
+    ----------
+    ori_array : (n,) array_like
+    smooth_window : int
+
+    Returns
+    -------
+    (n,) float64 array
+
+    Raises
+    ------
+    ValueError
+        If the curve is not one-dimensional or the window is not an integer of at least 0.
+    """
+    curve = np.asarray(ori_array, dtype=float)
+    window = _integer("smooth_window", smooth_window, at_least=0)
+    if curve.ndim != 1:
+        raise ValueError(f"smooth takes a curve of one dimension, not an array of shape {curve.shape}.")
+    return np.array([curve[i : i + window + 1].mean() for i in range(len(curve))])
+
+
+def range_auto_select(hp, log, growth_curve, avr_window=9, perf_margin=0.05, max_trial_num_limit=30):
+    """Choose the checkpoints of each stage of maturation from a rule's performance.
+
+    Where the smoothed curve is within the margin of early_target_perf or mid_target_perf, or no more than the margin
+    below mature_target_perf, the checkpoints it was averaged over join that stage. Of too many, the last of early,
+    the middle of mid and the first of mature stay, so that the stages lie close to each other.
+
+    Parameters
+    ----------
+    hp : dict
+        Has early_target_perf, mid_target_perf and mature_target_perf.
+    log : dict
+        Has trials.
+    growth_curve : (number of evaluations,) array_like
+        A rule's raw performance, log['perf_<rule>'].
+    avr_window : int
+        Window of `smooth`, in evaluations.
+    perf_margin : float
+    max_trial_num_limit : int
+        Most checkpoints of a stage; mid keeps one more when an odd number is too much.
+
+    Returns
+    -------
+    dict
+        ``{'early': [...], 'mid': [...], 'mature': [...]}``, trial numbers in order. A checkpoint can be in two.
+
+    Raises
+    ------
+    ValueError
+        If the curve has another length than log['trials'], or a window or limit is impossible.
+    """
+    limit = _integer("max_trial_num_limit", max_trial_num_limit, at_least=1)
+    trials = log["trials"]
+    if len(growth_curve) != len(trials):
+        raise ValueError(
+            f"growth_curve has {len(growth_curve)} values, but log['trials'] {len(trials)}. Give log['perf_<rule>']."
+        )
+    chosen = {stage: set() for stage in STAGES}
+    for i, perf in enumerate(smooth(growth_curve, avr_window)):
+        stage = _stage_near(perf, hp, perf_margin)
+        if stage:
+            chosen[stage].update(range(i, min(i + avr_window + 1, len(trials))))
+    return {stage: [int(trials[i]) for i in _keep(stage, sorted(chosen[stage]), limit)] for stage in STAGES}
+
+
+def stage_of(perf, hp):
+    """Return the stage of a performance: 'mature' above mid_target_perf, 'mid' above early_target_perf, or 'early'."""
+    if perf > hp["mid_target_perf"]:
+        return "mature"
+    return "mid" if perf > hp["early_target_perf"] else "early"
+
+
+def performance_at(log, rule, trial_num):
+    """Return the logged performance of a rule at a checkpoint.
+
+    Raises
+    ------
+    ValueError
+        If the log does not have the rule or the trial number.
+    """
+    if "perf_" + rule not in log:
+        known = ", ".join(key for key in log if key.startswith("perf_"))
+        raise ValueError(f"The log has no performance of rule {rule!r}, only {known}. Choose a rule of this run.")
+    trials = list(log["trials"])
+    if trial_num not in trials:
+        nearest = min(trials, key=lambda trial: abs(trial - trial_num), default="not there: the log is empty")
+        raise ValueError(f"The log has no evaluation at trial number {trial_num}. The nearest is {nearest}.")
+    return log["perf_" + rule][trials.index(trial_num)]
+
+
+def flat_trials(trial_list, rule):
+    """Return the trial numbers of a trial list, each once, in order.
+
+    Parameters
+    ----------
+    trial_list : range, list, tuple, array, or dict
+        Trial numbers, or ``{rule: {stage: trial numbers}}`` as print_basic_info gives it.
+    rule : str
+        The rule whose stages are taken from a dict.
+
+    Returns
+    -------
+    list of int
+
+    Raises
+    ------
+    ValueError
+        If it is none of these, or the dict does not have the rule.
+    """
+    if isinstance(trial_list, dict):
+        return sorted({trial for trials in _stages_of_rule(trial_list, rule).values() for trial in trials})
+    return _trial_numbers(trial_list)
+
+
+def trials_by_stage(trial_list, hp, log, rule):
+    """Return the trial numbers of each stage of maturation.
+
+    Trial numbers are sorted by their performance (`stage_of`). A dict says the stages itself; a trial number that is
+    in several of them counts once, mature before mid before early.
+
+    Parameters
+    ----------
+    trial_list : range, list, tuple, array, or dict
+        As for `flat_trials`.
+    hp, log : dict
+    rule : str
+
+    Returns
+    -------
+    dict
+        ``{stage: [trial numbers]}`` in the order early, mid, mature, trial numbers in order. A stage without
+        checkpoints is absent.
+
+    Raises
+    ------
+    ValueError
+        As `flat_trials`, or if the log does not have a trial number or the rule.
+    """
+    if isinstance(trial_list, dict):
+        given = _stages_of_rule(trial_list, rule)
+        stage_by_trial = {trial: stage for stage in STAGES for trial in given[stage]}
+    else:
+        stage_by_trial = {t: stage_of(performance_at(log, rule, t), hp) for t in _trial_numbers(trial_list)}
+    stages = {stage: sorted(t for t, its in stage_by_trial.items() if its == stage) for stage in STAGES}
+    return {stage: trials for stage, trials in stages.items() if trials}
+
+
+def _stage_near(perf, hp, margin):
+    for stage, target in (("early", hp["early_target_perf"]), ("mid", hp["mid_target_perf"])):
+        if target - margin <= perf <= target + margin:
+            return stage
+    return "mature" if perf >= hp["mature_target_perf"] - margin else None
+
+
+def _keep(stage, positions, limit):
+    excess = len(positions) - limit
+    if excess <= 0:
+        return positions
+    if stage == "early":
+        return positions[excess:]
+    if stage == "mature":
+        return positions[:limit]
+    return positions[excess // 2 : len(positions) - excess // 2]
+
+
+def _stages_of_rule(stage_dict, rule):
+    if rule not in stage_dict:
+        raise ValueError(f"trial_list has no stages of rule {rule!r}. It has {', '.join(map(str, stage_dict))}.")
+    stages = stage_dict[rule]
+    if not isinstance(stages, dict) or not set(stages) <= set(STAGES):
+        raise ValueError(f"trial_list[{rule!r}] must be a dict of the stages {', '.join(STAGES)}, not {stages!r}.")
+    return {stage: _trial_numbers(stages.get(stage, ())) for stage in STAGES}
+
+
+def _trial_numbers(trials):
+    values = trials if isinstance(trials, range | list | tuple | np.ndarray) else None
+    if values is None or np.ndim(values) != 1:
+        raise ValueError(f"trial_list must be a range, list, tuple, array or stage dict, not {trials!r}.")
+    return sorted({_integer("a trial number", trial, at_least=0) for trial in values})
+
+
+def _integer(name, value, at_least):
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool) or number < at_least:
+        raise ValueError(f"{name} must be an integer of at least {at_least}, not {value!r}.")
+    return number
