@@ -210,15 +210,17 @@ class Model:
     def _build_separate_input(self, variable, rng, n_rnn):
         hp = self.hp
         n_sensory, n_rule = hp["rule_start"], hp["n_rule"]
-        self.w_rec = variable("rnn/leaky_rnn_cell_separate_input/kernel", _initial_w_rec(rng, hp))
-        self.b_rec = variable("rnn/leaky_rnn_cell_separate_input/bias", np.zeros(n_rnn))
-        self._recurrent = [self.w_rec]
+        w_rec = _initial_w_rec(rng, hp)
         self.w_sen_in = variable("sen_input/kernel", _glorot_uniform(rng, n_sensory, n_rnn))
         self.b_in = variable("sen_input/bias", np.zeros(n_rnn))
-        self.w_rule = variable("rule_input/kernel", _glorot_uniform(rng, n_rule, n_rnn))
-        w_rule = self.w_rule
+        mix = None
         if hp.get("mix_rule"):
-            w_rule = tf.matmul(variable("mix_rule/kernel", gen_ortho_matrix(n_rule, rng), trainable=False), w_rule)
+            mix = variable("mix_rule/kernel", gen_ortho_matrix(n_rule, rng), trainable=False)
+        self.w_rule = variable("rule_input/kernel", _glorot_uniform(rng, n_rule, n_rnn))
+        self.w_rec = variable("rnn/leaky_rnn_cell_separate_input/kernel", w_rec)
+        self.b_rec = variable("rnn/leaky_rnn_cell_separate_input/bias", np.zeros(n_rnn))
+        self._recurrent = [self.w_rec]
+        w_rule = tf.convert_to_tensor(self.w_rule) if mix is None else tf.matmul(mix, self.w_rule)
         self.w_in = tf.concat([self.w_sen_in, w_rule], 0)
 
     def _build_gated(self, variable, rng, n_in, n_rnn):
@@ -244,8 +246,7 @@ class Model:
         n_trials = tf.shape(self.x)[1]
         bounds = [n_trials * i // N_PARTS for i in range(N_PARTS + 1)]
         self._parts = [slice(start, stop) for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
-        full = tf.int64
-        seeds = tf.random.stateless_uniform([N_PARTS, 2], self.noise_seed, minval=None, maxval=None, dtype=full)
+        seeds = tf.random.stateless_uniform([N_PARTS, 2], self.noise_seed, minval=None, maxval=None, dtype=tf.int64)
         x_parts = [self.x[:, part] for part in self._parts]
         # scale: the leaky RNN is computed as h / alpha
         activity = [self._activity(x, seeds[i]) for i, x in enumerate(x_parts)]

@@ -1,0 +1,56 @@
+"""Train the network of the paper (six tasks) and keep its maturation in data/6tasks.
+
+    python Main_training.py [--modeldir data/6tasks] [--seed 0] [--max_trials N] [--threads N] [--overwrite]
+
+The same command again goes on with a run that was stopped.
+"""
+
+import argparse
+import sys
+
+from rnn_maturation.train import TrainingDiverged, train
+
+# ---- the main run: change what you like, in a model directory of its own -----------------------------------------
+RULESET = "all_new"  # overlap, zero_gap, gap, odr, odrd, gap500
+RULES = ["overlap", "zero_gap", "gap", "odr", "odrd", "gap500"]  # the rules to train, all at once
+DISPLAY_STEP = 20  # steps of 64 trials between two checkpoints: one each 1,280 trials
+HP = {
+    "activation": "softplus",
+    "n_rnn": 256,  # units
+    "learning_rate": 0.001,
+    "mix_rule": True,
+    "l1_h": 0.0,
+    "use_separate_input": False,
+    "target_perf": 0.995,  # training ends when every rule performs better than this
+}
+MAX_TRIALS = 10_000_000  # where a network that does not learn is given up
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--modeldir", default="data/6tasks", help="where the run is kept (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of initial weights, trials and noise (default: 0)")
+    parser.add_argument("--max_trials", type=int, default=MAX_TRIALS, help="trials at the most (default: %(default)s)")
+    parser.add_argument("--threads", type=int, help="processor cores to use (default: all)")
+    parser.add_argument("--overwrite", action="store_true", help="delete the run in modeldir and start anew")
+    options = parser.parse_args()
+    try:
+        train(
+            options.modeldir,
+            hp=HP,
+            max_steps=options.max_trials // HP.get("batch_size_train", 64),
+            display_step=DISPLAY_STEP,
+            ruleset=RULESET,
+            rule_trains=RULES,
+            seed=options.seed,
+            overwrite=options.overwrite,
+            threads=options.threads,
+        )
+    except (ValueError, OSError, TrainingDiverged) as error:
+        sys.exit(f"Main_training.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

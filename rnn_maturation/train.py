@@ -1,0 +1,519 @@
+"""Training with a checkpoint each few steps, so that a network's maturation can be followed; resuming; evaluation."""
+
+import contextlib
+import json
+import queue
+import shutil
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from rnn_maturation import model_directory
+from rnn_maturation.hyperparameters import changed_keys, complete_hp, get_default_hp
+from rnn_maturation.network import Model, gen_feed_dict, get_perf, session_config
+from rnn_maturation.task import Trial, generate_evaluation, generate_trials, rule_name, rules_dict
+
+__all__ = ["TrainingDiverged", "do_eval", "get_default_hp", "train"]
+
+N_EVALUATION_BATCHES = 16  # a rule's evaluation: so many batches, each with a distractor offset of its own
+STATE_FILE = "training_state.json"  # beside each checkpoint: all else that is needed to go on from it
+INTERRUPTED = "interrupted"  # folder of the checkpoint of a run that was stopped between two evaluations
+TRAINABLES = {  # which variables train, by name
+    "all": lambda name: True,
+    "input": lambda name: "input" in name and "rnn" not in name,
+    "rule": lambda name: "rule_input" in name,
+}
+
+
+class TrainingDiverged(ArithmeticError):
+    """The cost is no longer a finite number."""
+
+
+@dataclass
+class _Work:
+    """A batch to train on, or a rule to evaluate, with the trial generator's state before and after its draws."""
+
+    step: int
+    rule: str
+    is_evaluation: bool
+    trial: Trial
+    rng_before: tuple
+    rng_after: tuple
+
+
+def train(
+    model_dir,
+    hp=None,
+    max_steps=1e7,
+    display_step=500,
+    ruleset="all_new",
+    rule_trains=None,
+    rule_prob_map=None,
+    seed=0,
+    load_dir=None,
+    trainables=None,
+    overwrite=False,
+    threads=None,
+):
+    """Train a network until every rule performs better than hp['target_perf'].
+
+    Every display_step steps the network is evaluated, logged (log.json) and saved in a folder named by the number of
+    trials seen. Called again with the same arguments, an unfinished run goes on from its last checkpoint, exactly as if
+    it had not been interrupted; a finished one is left as it is.
+
+    Parameters
+    ----------
+    model_dir : str
+    hp : dict, optional
+        What differs from `get_default_hp(ruleset)`.
+    max_steps : int
+        Optimizer steps after which training ends in any case.
+    display_step : int
+        Steps between two checkpoints.
+    ruleset : str
+    rule_trains : list of str, optional
+        Rules to train; default all of the set.
+    rule_prob_map : dict, optional
+        {rule: relative frequency}, 1 for rules that are not in it.
+    seed : int
+        Of initial weights, trials and noise.
+    load_dir : str, optional
+        Checkpoint folder to start from: weights and optimizer state; steps and log start anew.
+    trainables : {'all', 'input', 'rule'}, optional
+        Which variables train; the last two need use_separate_input.
+    overwrite : bool
+        Delete a run that is in model_dir and start anew.
+    threads : int, optional
+        Processor cores to use, default all.
+
+    Returns
+    -------
+    dict
+        The log: see `do_eval`.
+
+    Raises
+    ------
+    ValueError
+        For settings that are wrong or differ from those the run in model_dir was started with.
+    TrainingDiverged
+        When the cost is not finite any more. The last good checkpoint is kept.
+    """
+    hp = _complete_settings(hp, ruleset, rule_trains, rule_prob_map, seed)
+    settings = {"display_step": display_step, "trainables": trainables or "all", "load_dir": load_dir and str(load_dir)}
+    _check_settings(settings, max_steps)
+    with model_directory.lock(model_dir):
+        if overwrite:
+            _delete_run(model_dir)
+        log = _begin(model_dir, hp)
+        if log["trials"] and log["perf_min"][-1] > hp["target_perf"]:
+            print(f"{model_dir}: trained to its target already, in {log['trials'][-1]} trials; --overwrite "
+                  "(overwrite=True) starts anew")
+            return log
+        model = Model(model_dir, hp=hp)
+        with tf.compat.v1.Session(config=session_config(threads)) as sess:
+            step = _restore_or_initialize(model, log, settings)
+            _run(sess, model, log, settings, step, int(max_steps))
+    return log
+
+
+# ------------------------------------------------------------------------------------------------ settings
+
+
+def _complete_settings(hp, ruleset, rule_trains, rule_prob_map, seed):
+    """The whole hp of a run, as hp.json keeps it, and its generator of trials."""
+    given = {"ruleset": ruleset, **(hp or {})}
+    if rule_trains is None:
+        rule_trains = given.get("rule_trains") or rules_dict.get(given["ruleset"], [])
+    unknown = sorted(set(rule_prob_map or {}) - set(rule_trains))
+    if unknown:
+        raise ValueError(f"rule_prob_map names {', '.join(unknown)}; the rules to train are {', '.join(rule_trains)}")
+    weights = np.array([(rule_prob_map or {}).get(rule, 1.0) for rule in rule_trains], dtype=float)
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.sum() > 0):
+        raise ValueError(f"rule_prob_map must hold numbers from 0 on, not all 0; got {rule_prob_map}")
+    given.update(
+        seed=seed,
+        rule_trains=list(rule_trains),
+        rules=list(rule_trains),
+        rule_probs=list(weights / weights.sum()),
+        rng=np.random.RandomState(seed),
+    )
+    return complete_hp(given)
+
+
+def _check_settings(settings, max_steps):
+    if settings["trainables"] not in TRAINABLES:
+        raise ValueError(f"trainables is {settings['trainables']!r}; known are {', '.join(TRAINABLES)}")
+    for name, value in (("display_step", settings["display_step"]), ("max_steps", max_steps)):
+        if isinstance(value, bool) or not np.isscalar(value) or not value >= 1 or value != int(value):
+            raise ValueError(f"{name} must be a whole number of optimizer steps from 1 on, got {value!r}")
+
+
+# ------------------------------------------------------------------------------------------------ begin, resume
+
+
+def _begin(model_dir, hp):
+    """Write hp.json, or compare it with that of the run that is there; the log, empty for a new run."""
+    saved = model_directory.load_hp(model_dir)
+    log = model_directory.load_log(model_dir)
+    if saved is None:
+        if log is not None or model_directory.checkpoint_trials(model_dir):
+            raise ValueError(f"{model_dir} has a run without its hp.json: put the file back, or --overwrite")
+        model_directory.save_hp(hp, model_dir)
+    else:
+        changed = changed_keys(complete_hp(saved), hp)
+        if changed:
+            differences = ", ".join(f"{key} {old!r} (now {new!r})" for key, (old, new) in changed.items())
+            raise ValueError(
+                f"{model_dir} holds a run with other hyper-parameters: {differences}. "
+                "Use these, another model directory, or --overwrite (overwrite=True)"
+            )
+    if log is None:
+        return {"model_dir": str(model_dir), "trials": [], "times": [], "growth": []}
+    return log
+
+
+def _delete_run(model_dir):
+    """Delete what `train` and the analyses wrote into model_dir, and nothing else."""
+    folder = Path(model_dir)
+    for path in [*folder.glob("[0-9]*"), folder / INTERRUPTED]:
+        if path.is_dir() and (path.name.isdigit() or path.name == INTERRUPTED):
+            shutil.rmtree(path)
+    for name in ("log.json", "task_info.pkl", "hp.json"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _checkpoints_to_go_on_from(model_dir, log, batch_size):
+    """Folders with step numbers, newest first: the logged ones, and that of an interruption if it is newer."""
+    folder = Path(model_dir)
+    found = [(trials // batch_size, folder / str(trials)) for trials in log["trials"]]
+    found = [(step, path) for step, path in found if (path / STATE_FILE).exists()]
+    interrupted = folder / INTERRUPTED
+    if (interrupted / STATE_FILE).exists() and log["trials"]:
+        step = _read_state(interrupted)["step"]
+        if step >= log["trials"][-1] // batch_size:
+            found.append((step, interrupted))
+    return found[::-1]
+
+
+def _read_state(folder):
+    path = folder / STATE_FILE
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged; without {folder}, training goes on from the one before") from error
+
+
+def _restore_or_initialize(model, log, settings):
+    """Bring model, hp['rng'] and log to where the run stands; the step number there."""
+    hp, model_dir = model.hp, Path(model.model_dir)
+    for leftover in [*model_dir.glob(".[0-9]*-*"), *model_dir.glob(f".{INTERRUPTED}-*")]:  # of a killed process
+        shutil.rmtree(leftover, ignore_errors=True)
+    model.initialize()
+    if log["trials"] and _holds_weights(hp):
+        model.restore(model_dir / str(log["trials"][0]))
+    elif settings["load_dir"] is not None:
+        model.restore(settings["load_dir"])
+    _set_training(model, settings["trainables"])
+    if not log["trials"]:
+        return 0
+    for step, folder in _checkpoints_to_go_on_from(model_dir, log, hp["batch_size_train"]):
+        try:
+            state = _read_state(folder)
+            model.restore(folder)
+        except ValueError as error:
+            print(f"{error}\nGoing back to the checkpoint before it.")
+            continue
+        if state["settings"] != settings:
+            raise ValueError(
+                f"{model_dir} holds a run with {state['settings']}, now {settings}: use the same, another model "
+                "directory, or --overwrite (overwrite=True)"
+            )
+        name, keys, *rest = state["rng"]
+        hp["rng"].set_state((name, np.array(keys, np.uint32), *rest))
+        _cut_log(log, step * hp["batch_size_train"])
+        print(f"{model_dir}: going on from trial {step * hp['batch_size_train']}")
+        return step
+    raise ValueError(
+        f"{model_dir} has a log but no checkpoint to go on from (a whole one with {STATE_FILE}): start a new run from "
+        "one of its checkpoints with load_dir in another directory, or --overwrite (overwrite=True)"
+    )
+
+
+def _cut_log(log, trials):
+    """Drop what was logged after a trial number: it will be computed again."""
+    n = int(np.searchsorted(log["trials"], trials, side="right"))
+    for values in log.values():
+        if isinstance(values, list):
+            del values[n:]
+
+
+def _holds_weights(hp):
+    """Whether weights are held near their initial values."""
+    return hp["l2_weight_init"] > 0 or (hp["p_weight_train"] is not None and hp["p_weight_train"] < 1)
+
+
+def _set_training(model, trainables):
+    """Choose what trains; hold weights near their present values where hp says so."""
+    hp = model.hp
+    var_list = [v for v in model.var_list if TRAINABLES[trainables](v.op.name)]
+    if not var_list:
+        raise ValueError(f"trainables {trainables!r} needs a network with use_separate_input=True")
+    p_train = hp["p_weight_train"]
+    extra_cost = None
+    if _holds_weights(hp):
+        initial = tf.compat.v1.get_default_session().run(model.weight_list)
+        moved = [w - value for w, value in zip(model.weight_list, initial, strict=True)]
+        extra_cost = hp["l2_weight_init"] * tf.add_n([tf.nn.l2_loss(w) for w in moved])
+        if p_train is not None and p_train < 1:
+            held = [_held_weights(hp["rng"], value.shape, p_train) for value in initial]
+            extra_cost += tf.add_n([tf.nn.l2_loss(w * mask) for w, mask in zip(moved, held, strict=True)])
+    if extra_cost is not None or trainables != "all":
+        model.set_optimizer(extra_cost, var_list)
+
+
+def _held_weights(rng, shape, p_train):
+    """0.1 for a random part 1 - p_train of the weights, else 0."""
+    order = np.linspace(0, 1, int(np.prod(shape)))
+    rng.shuffle(order)
+    return np.where(order > p_train, 0.1, 0.0).reshape(shape).astype(np.float32)
+
+
+# ------------------------------------------------------------------------------------------------ the run
+
+
+def _schedule(hp, display_step, step, evaluated, max_steps):
+    """All batches of a run in the order of their draws from hp['rng'], without end before max_steps."""
+    rng = hp["rng"]
+
+    def work(generate, is_evaluation):
+        before = rng.get_state()
+        rule, trial = generate()
+        return _Work(step, rule, is_evaluation, trial, before, rng.get_state())
+
+    def training_batch():
+        rule = rng.choice(hp["rule_trains"], p=hp["rule_probs"])
+        return rule, generate_trials(rule, hp, "random", batch_size=hp["batch_size_train"])
+
+    while True:
+        if step % display_step == 0 and not evaluated:
+            for rule in hp["rules"]:
+                yield work(lambda rule=rule: (rule, _evaluation_trials(rule, hp)), True)
+        evaluated = False
+        if step >= max_steps:
+            return
+        yield work(training_batch, False)
+        step += 1
+
+
+@contextlib.contextmanager
+def _ahead(items, n_ahead=3):
+    """Iterate over items while a thread computes the next n_ahead of them."""
+    waiting, stopped, end = queue.Queue(n_ahead), threading.Event(), object()
+
+    def put(item):
+        while not stopped.is_set():
+            try:
+                return waiting.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def produce():
+        try:
+            for item in items:
+                put((item, None))
+                if stopped.is_set():
+                    return
+            put((end, None))
+        except BaseException as error:  # raised again where the items are used
+            put((end, error))
+
+    def consume():
+        while True:
+            item, error = waiting.get()
+            if error is not None:
+                raise error
+            if item is end:
+                return
+            yield item
+
+    thread = threading.Thread(target=produce, daemon=True)
+    thread.start()
+    try:
+        yield consume()
+    finally:
+        stopped.set()
+        thread.join()
+
+
+class _StopRequests:
+    """Ctrl-C and SIGTERM let the current session run end; a second Ctrl-C does not wait."""
+
+    def __init__(self):
+        self.signal = None
+
+    def __enter__(self):
+        self._previous = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._request)
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _request(self, number, _):
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number
+
+
+def _run(sess, model, log, settings, step, max_steps):
+    """Train from a step on, until the target, max_steps, or a request to stop."""
+    hp = model.hp
+    batch_size = hp["batch_size_train"]
+    start = time.time() - (log["times"][-1] if log["times"] else 0)
+    evaluated = bool(log["trials"]) and log["trials"][-1] == step * batch_size
+    schedule = _schedule(hp, settings["display_step"], step, evaluated, max_steps)
+    evaluations, last = [], None
+    progress = tqdm(initial=step * batch_size, unit=" trials", unit_scale=True, disable=None, dynamic_ncols=True)
+    with _StopRequests() as stop, _ahead(schedule) as works, progress:
+        for work in works:
+            if stop.signal is not None:
+                # of an evaluation that has begun, the first draws count
+                rng_state = evaluations[0][0].rng_before if evaluations else work.rng_before
+                _save_interruption(model, settings, work.step, rng_state)
+                _stop(model.model_dir, work.step * batch_size, stop.signal)
+            if work.is_evaluation:
+                evaluations.append((work, _evaluate(sess, model, work)))
+                if len(evaluations) == len(hp["rules"]):
+                    log["trials"].append(work.step * batch_size)
+                    log["times"].append(time.time() - start)
+                    do_eval(sess, model, log, hp["rule_trains"], [numbers for _, numbers in evaluations])
+                    evaluations = []
+                    _save(model, log, settings, work)
+                    progress.set_postfix({rule: f"{log['perf_' + rule][-1]:.2f}" for rule in hp["rules"]})
+                    if log["perf_min"][-1] > hp["target_perf"]:
+                        tqdm.write(f"every rule performs better than {hp['target_perf']}: training is complete")
+                        return
+            else:
+                feed = {**gen_feed_dict(model, work.trial, hp), model.noise_seed: [hp["seed"], work.step]}
+                _, cost = sess.run([model.train_step, model.cost_lsq], feed)
+                _check_finite(model.model_dir, cost, work, batch_size)
+                progress.update(batch_size)
+            last = work
+        if last is not None and not last.is_evaluation:
+            _save_interruption(model, settings, max_steps, last.rng_after)
+        tqdm.write(f"{model.model_dir}: ended at max_steps, {max_steps * batch_size} trials, before its target "
+                   f"{hp['target_perf']}; a larger max_steps (--max_trials) goes on from here")
+
+
+def _check_finite(model_dir, cost, work, batch_size):
+    if not np.isfinite(cost):
+        raise TrainingDiverged(
+            f"{model_dir}: the cost of {work.rule} is {cost} after {work.step * batch_size} trials; the last good "
+            "checkpoint is kept. Try a smaller learning_rate or another seed"
+        )
+
+
+def _state_text(settings, step, rng_state):
+    name, keys, *rest = rng_state
+    return json.dumps({"step": step, "settings": settings, "rng": [name, keys.tolist(), *rest]})
+
+
+def _save(model, log, settings, work):
+    """Checkpoint first, then log: a log never speaks of a checkpoint that is not there."""
+    folder = Path(model.model_dir) / str(log["trials"][-1])
+    model.save(folder, {STATE_FILE: _state_text(settings, work.step, work.rng_after)})
+    model_directory.save_log(log)
+    shutil.rmtree(Path(model.model_dir) / INTERRUPTED, ignore_errors=True)
+
+
+def _save_interruption(model, settings, step, rng_state):
+    folder = Path(model.model_dir) / INTERRUPTED
+    shutil.rmtree(folder, ignore_errors=True)
+    model.save(folder, {STATE_FILE: _state_text(settings, step, rng_state)})
+
+
+def _stop(model_dir, trials, signal_number):
+    tqdm.write(f"{model_dir}: stopped and saved at trial {trials}; the same command goes on from here")
+    if signal_number == signal.SIGINT:
+        raise KeyboardInterrupt
+    sys.exit(128 + signal_number)
+
+
+# ------------------------------------------------------------------------------------------------ evaluation
+
+
+def _evaluation_trials(rule, hp):
+    return generate_evaluation(rule, hp, hp["batch_size_test"] // N_EVALUATION_BATCHES, N_EVALUATION_BATCHES)
+
+
+def _evaluate(sess, model, work):
+    """(cost, regularisation, performance) of a rule, the means over its batches."""
+    hp = model.hp
+    feed = gen_feed_dict(model, work.trial, hp)
+    if work.step is not None:  # counted below zero: the steps' seeds are from zero on
+        feed[model.noise_seed] = [hp["seed"], -1 - work.step * len(hp["rules"]) - hp["rules"].index(work.rule)]
+    (cost, y_hat, l2_h), cost_reg = sess.run([model.evaluation, model.cost_reg], feed)
+    _check_finite(model.model_dir, cost, work, hp["batch_size_train"])
+    # the one cost that is a sum over trials: its mean over the batches is wanted
+    cost_reg -= l2_h * (1 - 1 / N_EVALUATION_BATCHES)
+    return float(cost), float(cost_reg), float(get_perf(y_hat, work.trial.y_loc).mean())
+
+
+def do_eval(sess, model, log, rule_train, evaluations=None):
+    """Evaluate every rule of hp['rules'], print it and append it to the log.
+
+    Parameters
+    ----------
+    sess : tf.compat.v1.Session
+    model : Model
+    log : dict
+        Its lists trials and times must have the entry of this evaluation already.
+    rule_train : list of str
+        Rules of which perf_min and perf_avg are taken.
+    evaluations : list of (cost, regularisation, performance), optional
+        Of each rule, if they have been computed already.
+
+    Returns
+    -------
+    dict
+        The log: trials, times (s), cost_<rule>, creg_<rule>, perf_<rule>, perf_avg, perf_min and growth, lists with an
+        entry an evaluation; and model_dir.
+    """
+    hp = model.hp
+    rule_train = [rule_train] if isinstance(rule_train, str) else list(rule_train)
+    if evaluations is None:
+        works = (_Work(None, rule, True, _evaluation_trials(rule, hp), None, None) for rule in hp["rules"])
+        evaluations = [_evaluate(sess, model, work) for work in works]
+    names = ", ".join(rule_name.get(rule, rule) for rule in rule_train)
+    tqdm.write(f"Trial {log['trials'][-1]:7d}  | Time {log['times'][-1]:0.2f} s  | Now training {names}")
+    growth = {}
+    for rule, (cost, cost_reg, performance) in zip(hp["rules"], evaluations, strict=True):
+        log.setdefault("cost_" + rule, []).append(cost)
+        log.setdefault("creg_" + rule, []).append(cost_reg)
+        log.setdefault("perf_" + rule, []).append(performance)
+        growth[rule] = _growth(performance, hp)
+        tqdm.write(f"{rule:15s}| cost {cost:0.6f}| c_reg {cost_reg:0.6f}  | perf {performance:0.2f}  | {growth[rule]}")
+    performances = [log["perf_" + rule][-1] for rule in rule_train]
+    log.setdefault("perf_avg", []).append(float(np.mean(performances)))
+    log.setdefault("perf_min", []).append(float(np.min(performances)))
+    log.setdefault("growth", []).append(growth)
+    return log
+
+
+def _growth(performance, hp):
+    """Name of the stage that a performance has reached or is on the way to, as log.json has it."""
+    if performance <= hp["early_target_perf"]:
+        return "=>E"
+    if performance <= hp["mid_target_perf"]:
+        return "E=>MID"
+    return "MID=>A" if performance <= hp["mature_target_perf"] else "MATURE"
