@@ -1,1 +1,1 @@
-"""Train recurrent neural networks on the eye-movement tasks of prefrontal research and follow how their units mature."""
+"""Train recurrent networks on the eye-movement tasks of prefrontal research and follow how their units mature."""

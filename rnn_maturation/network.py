@@ -306,10 +306,10 @@ class Model:
             return tf.add_n(sums) / tf.cast(n_time * n_trials, tf.float32)
         mask = tf.reshape(self.c_mask, [n_time, n_trials, self.hp["n_output"]])
         sums = [
-            tf.reduce_sum(tf.square((self.y[:, part] - tf.sigmoid(readout)) * mask[:, part]))
+            tf.nn.l2_loss((self.y[:, part] - tf.sigmoid(readout)) * mask[:, part])  # half the sum of squares
             for part, readout in zip(self._parts, readout_parts, strict=True)
         ]
-        return tf.add_n(sums) / tf.cast(n_time * n_trials * self.hp["n_output"], tf.float32)
+        return 2 * tf.add_n(sums) / tf.cast(n_time * n_trials * self.hp["n_output"], tf.float32)
 
     def _build_costs(self):
         hp = self.hp

@@ -122,21 +122,23 @@ def leaky_rnn(x, w_in, w_rec, bias, alpha, activation, sigma, seed):
 
     @tf.custom_gradient
     def scan(x, w_in, w_rec, bias):
-        n_time, n_trials = tf.shape(x)[0], tf.shape(x)[1]
+        padded = _pad_to_blocks(x)
+        n_time, n_trials, n_padded = tf.shape(x)[0], tf.shape(x)[1], tf.shape(padded)[0]
         w = alpha * w_rec
         at_rest = tf.zeros([n_trials, n_rnn])
 
         def forward(t, s, z_all, s_all):
-            z_block, s_block = _leaky_block(s, _drive(x, t, w_in, bias, sigma, seed), w, alpha, f)
+            z_block, s_block = _leaky_block(s, _drive(padded, t, w_in, bias, sigma, seed), w, alpha, f)
             return t + BLOCK, s_block[-1], _write(z_all, t, z_block), _write(s_all, t, s_block)
 
-        start = (0, at_rest, _array(n_time, n_rnn), _array(n_time, n_rnn))
+        start = (0, at_rest, _array(n_padded, n_rnn), _array(n_padded, n_rnn))
         _, _, z_all, s_all = tf1.while_loop(lambda t, *_: t < n_time, forward, start)
-        s_all = tf.reshape(s_all.stack(), [n_time, n_trials, n_rnn])
+        s_all = tf.reshape(s_all.stack(), [n_padded, n_trials, n_rnn])[:n_time]
 
         def gradient(ds_all):
             """Back from the last step: dz is the gradient of the total input z, carry that of the leaking state."""
             w_back = tf.transpose(w)
+            ds_all = tf1.cond(tf.equal(n_padded, n_time), lambda: ds_all, lambda: _pad_to_blocks(ds_all))
 
             def backward(t, carry, dz, dz_all):
                 for k in range(BLOCK):
@@ -146,9 +148,9 @@ def leaky_rnn(x, w_in, w_rec, bias, alpha, activation, sigma, seed):
                     carry = (1 - alpha) * ds
                 return t - BLOCK, carry, dz, dz_all
 
-            start = (n_time - 1, at_rest, at_rest, _array(n_time, n_rnn))
+            start = (n_padded - 1, at_rest, at_rest, _array(n_padded, n_rnn))
             dz_all = tf1.while_loop(lambda t, *_: t >= 0, backward, start)[-1].stack()
-            dz_all = tf.reshape(dz_all, [n_time, n_trials, n_rnn])
+            dz_all = tf.reshape(dz_all, [n_padded, n_trials, n_rnn])[:n_time]
             dz = tf.reshape(dz_all, [-1, n_rnn])
             dw_rec = alpha * tf.matmul(
                 tf.reshape(s_all[:-1], [-1, n_rnn]), tf.reshape(dz_all[1:], [-1, n_rnn]), transpose_a=True
@@ -159,7 +161,7 @@ def leaky_rnn(x, w_in, w_rec, bias, alpha, activation, sigma, seed):
 
         return s_all, gradient
 
-    return scan(_pad_to_blocks(x), w_in, w_rec, bias)[: tf.shape(x)[0]]
+    return scan(x, w_in, w_rec, bias)
 
 
 def leaky_rnn_readout(x, w_in, w_rec, bias, alpha, activation, sigma, seed, w_out, b_out):
