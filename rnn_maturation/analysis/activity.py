@@ -1,4 +1,4 @@
-"""Activity of the recurrent units in the test trials: computed from checkpoints, or read from files where they are kept.
+"""Activity of the recurrent units in the test trials: computed from checkpoints, or read from the files that keep it.
 
 Activity is not kept unless asked for: H files of a whole run take tens of gigabytes, computing one takes a tenth of a
 second. What several analyses of the same checkpoint need, the mean activity at each location, is remembered in memory.
@@ -17,9 +17,10 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from ..hyperparameters import plain
-from ..maturation import flat_trials
-from ..model_directory import (
+from rnn_maturation.analysis.parallel import in_order, n_workers
+from rnn_maturation.hyperparameters import plain
+from rnn_maturation.maturation import flat_trials
+from rnn_maturation.model_directory import (
     activity_file,
     checkpoint_dir,
     checkpoint_trials,
@@ -27,9 +28,8 @@ from ..model_directory import (
     save_pickle,
     task_info_file,
 )
-from ..network import Model, gen_feed_dict, session_config, tf1
-from ..task import generate_trials, rules_dict
-from .parallel import in_order, n_workers
+from rnn_maturation.network import Model, gen_feed_dict, session_config, tf1
+from rnn_maturation.task import generate_trials, rules_dict
 
 REMEMBERED_BYTES = 160e6  # location means of 110 checkpoints of odr; a bound, so that long scripts do not grow
 
@@ -134,6 +134,7 @@ class Network:
         with ThreadPoolExecutor(1) as own_thread:  # a default graph belongs to a thread: the caller's stays as it is
             self.model = own_thread.submit(Model, model_dir, hp=hp).result()
         self._graph = self.model.h.graph
+        self._graph.finalize()
         self._idle_sessions = SimpleQueue()
         for _ in range(n_workers()):
             # one thread a session, on every machine: results do not depend on how sums are shared out
@@ -232,7 +233,9 @@ def _announce(model_dir, n_files, n_bytes):
     free = shutil.disk_usage(model_dir).free
     print(f"compute_H: {n_files} files, {n_bytes / 1e9:.2f} GB in {model_dir} ({free / 1e9:.1f} GB free).", flush=True)
     if n_bytes > free:
-        warnings.warn(f"The activity will not fit on the disk of {model_dir}: compute_H stops when it is full.", stacklevel=3)
+        warnings.warn(
+            f"The activity will not fit on the disk of {model_dir}: compute_H stops when it is full.", stacklevel=3
+        )
 
 
 def compute_activity(hp, model_dir, trial_num, rule, task_mode="test"):
@@ -270,7 +273,9 @@ def Get_H(hp, model_dir, trial_num, rule, save_H=False, task_mode="test"):
     """
     file = activity_file(model_dir, trial_num, rule)
     if save_H and task_mode != "test":
-        raise ValueError(f"H files are of task_mode 'test' only: call Get_H(..., task_mode={task_mode!r}) without save_H.")
+        raise ValueError(
+            f"H files are of task_mode 'test' only: call Get_H(..., task_mode={task_mode!r}) without save_H."
+        )
     if task_mode == "test" and file.exists():
         return _checked_activity(load_pickle(file), file, task_info(hp, model_dir, rule))
     activity = compute_activity(hp, model_dir, trial_num, rule, task_mode)
@@ -379,5 +384,5 @@ def averaging_matrix(locations):
 
 
 def mean_by_location(activity, locations):
-    """Activity (n_time, n_trials, n_units) averaged over the trials of each location: (n_locations, n_time, n_units)."""
+    """Activity (n_time, n_trials, n_units) averaged over each location's trials: (n_locations, n_time, n_units)."""
     return np.ascontiguousarray((averaging_matrix(locations).astype(activity.dtype) @ activity).swapaxes(0, 1))

@@ -1,11 +1,136 @@
 """Cross-temporal decoding: which location was shown, read at one time by a classifier trained at another."""
 
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.svm import SVC
 
-from .parallel import in_order
+from rnn_maturation import figures
+from rnn_maturation.analysis.activity import Get_H, task_info
+from rnn_maturation.analysis.parallel import in_order
+from rnn_maturation.analysis.recorded import artificial_trials, load_recorded_trials
+from rnn_maturation.model_directory import figure_dir
+from rnn_maturation.task import rule_name
+
+SPLIT_SEED = 0  # of the splits and artificial trials of recorded neurons: the same in every call
+
+
+# ---------------------------------------------------------------------------------------------------- public analyses
+
+
+def Decoder_analysis(
+    hp, model_dir, trial_num, rule="odr", task_mode="test", window_size=2, stride=1, test_num=2, holdout="original"
+):
+    """Decode the shown location from activity at one time with classifiers trained at another (Fig. S5E).
+
+    Parameters
+    ----------
+    hp : dict
+    model_dir : str
+    trial_num : int
+    rule : str
+    task_mode : str
+        Mode of `task.generate_trials`, see `Get_H`.
+    window_size, stride : int
+        Steps over which activity is averaged, and between the starts of windows.
+    test_num : int
+        Trials of each location held out.
+    holdout : 'original' or 'everywhere'
+        See `cross_temporal_scores`: as published, which flatters the scores off the diagonal, or leak-free.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Share of trials decoded right, row = training window, column = tested window; labels: start of the window, s.
+    """
+    info = task_info(hp, model_dir, rule)
+    check_holdout(holdout)
+    rates = window_rates(Get_H(hp, model_dir, trial_num, rule, task_mode=task_mode), window_size, stride)
+    scores = cross_temporal_scores(rates, np.asarray(info["in_loc"]), test_num, holdout)
+    chance = 1 / len(info["in_loc_set"])
+    title = f"{rule_name[rule]} at {trial_num} trials"
+    title += ", held out everywhere" if holdout == "everywhere" else ""
+    figure = figures.decoder_scores(scores, hp["dt"], window_size, stride, info["epoch_info"], chance, title)
+    stem = f"{rule}_{trial_num}_{_window_name(hp['dt'], window_size, stride)}"
+    stem += "_holdout_everywhere" if holdout == "everywhere" else ""
+    figures.save_figure(figure, figure_dir(model_dir) / rule / stem)
+    return _labelled(scores, hp["dt"], stride)
+
+
+def realneuron_Decoder_analysis(
+    neuron_file,
+    test_size=0.25,
+    test_num=4,
+    time_len=176,
+    dt=20,
+    loc_num=8,
+    trial_per_loc=8,
+    window_size=2,
+    stride=1,
+    artifact_trial_num_per_loc=0,
+):
+    """`Decoder_analysis` of recorded neurons: features standardised at each window, scored on held-out trials.
+
+    Parameters
+    ----------
+    neuron_file : str
+        See `recorded.load_recorded_trials`.
+    test_size : float
+        Share of the trials held out in a split, the same trials at all windows.
+    test_num : int
+        Number of random splits, stratified by location, over which scores are averaged.
+    time_len, loc_num, trial_per_loc : int
+        Layout of the file.
+    dt : float
+        Step, ms.
+    window_size, stride : int
+        In steps.
+    artifact_trial_num_per_loc : int
+        Artificial trials a location, see `recorded.artificial_trials`. They are made of all real trials before the
+        split, so that a held-out trial shares rates with trained ones: scores with them are too high.
+
+    Returns
+    -------
+    As `Decoder_analysis`.
+    """
+    trials = load_recorded_trials(neuron_file, time_len, trial_per_loc, loc_num)
+    activity = trials.transpose(3, 2, 0, 1).reshape(time_len, loc_num * trial_per_loc, -1)
+    rates, locations = window_rates(activity, window_size, stride), np.repeat(np.arange(loc_num), trial_per_loc)
+    rng = np.random.default_rng(SPLIT_SEED)
+    made, made_locations = artificial_trials(rates, locations, artifact_trial_num_per_loc, rng)
+    rates, locations = np.concatenate([rates, made], axis=1), np.concatenate([locations, made_locations])
+    deviations = rates.std(axis=1, keepdims=True)
+    rates = (rates - rates.mean(axis=1, keepdims=True)) / np.where(deviations > 0, deviations, 1)
+    scores = split_scores(rates, locations, _random_folds(locations, test_num, test_size))
+    name = Path(neuron_file).stem
+    figure = figures.decoder_scores(scores, dt, window_size, stride, None, 1 / loc_num, f"Recorded neurons, {name}")
+    stem = f"realneuron_{name}_{_window_name(dt, window_size, stride)}_arti_{artifact_trial_num_per_loc}_per_loc"
+    figures.save_figure(figure, Path("figure") / stem)
+    return _labelled(scores, dt, stride)
+
+
+def _random_folds(locations, test_num, test_size):
+    """Trials held out in each of `test_num` random splits, stratified by location: (test_num, n_trials) bool."""
+    folds = np.zeros((test_num, len(locations)), dtype=bool)
+    splits = StratifiedShuffleSplit(test_num, test_size=test_size, random_state=SPLIT_SEED)
+    for fold, (_, held_out) in zip(folds, splits.split(locations, locations), strict=True):
+        fold[held_out] = True
+    return folds
+
+
+def _window_name(dt, window_size, stride):
+    return f"w{window_size * dt:g}ms_s{stride * dt:g}ms"
+
+
+def _labelled(scores, dt, stride):
+    labels = [str(window * stride * dt / 1000) for window in range(len(scores))]
+    return pd.DataFrame(scores, index=labels, columns=labels)
+
+
+# -------------------------------------------------------------------------------------------------- arrays in and out
 
 
 def window_rates(activity, window_size, stride):
@@ -96,7 +221,7 @@ def _scores(rates, locations, folds, scored_elsewhere):
     def scores_of(window):
         correct, total = np.zeros(len(rates)), np.zeros(len(rates))
         for held_out in folds:
-            model = SVC().fit(rates[window][~held_out], locations[~held_out])
+            model = fit_classifier(rates[window][~held_out], locations[~held_out])
             scored = held_out if scored_elsewhere is None else scored_elsewhere
             hits = predict(model, rates[window][~held_out], rates[:, scored]) == locations[scored]
             own = hits[window] if scored_elsewhere is None else hits[window][held_out]
@@ -108,14 +233,20 @@ def _scores(rates, locations, folds, scored_elsewhere):
     return np.stack(list(in_order(scores_of, range(len(rates)))))
 
 
-def predict(model, training, features):
-    """What a fitted `SVC()` predicts for features (..., n_units), the kernel computed by matrix products.
+def fit_classifier(features, labels):
+    """scikit-learn's default SVC; gamma='scale' is given as the number that it stands for, so that it is known."""
+    variance = features.var()
+    return SVC(gamma=1 / (features.shape[1] * variance) if variance > 0 else 1.0).fit(features, labels)
 
-    libsvm evaluates the kernel one pair at a time; here it is one product for all windows. The votes of the pairwise
+
+def predict(model, training, features):
+    """What a classifier of `fit_classifier`, trained on `training`, predicts for features (..., n_units).
+
+    libsvm evaluates the kernel pair by pair; here it is one matrix product for all windows. The votes of the pairwise
     classifiers are counted as libsvm counts them: ties go to the class that comes first.
     """
     support, flat = training[model.support_], features.reshape(-1, features.shape[-1])
-    gamma = model._gamma
+    gamma = model.gamma
     kernel = (2 * gamma * support) @ flat.T  # (n_support, n_samples)
     kernel -= gamma * np.einsum("ij,ij->i", support, support)[:, None]
     kernel -= gamma * np.einsum("ij,ij->i", flat, flat)

@@ -1,12 +1,19 @@
 """Demixed principal components: population activity split into its time, stimulus and mixed parts."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy.linalg import eigh
 from threadpoolctl import threadpool_limits
 
-PARTS = ("t", "s", "st")
+from rnn_maturation import figures
+from rnn_maturation.analysis.activity import Get_H, task_info
+from rnn_maturation.analysis.recorded import load_recorded_trials
+from rnn_maturation.maturation import performance_at, smooth
+from rnn_maturation.model_directory import figure_dir
+from rnn_maturation.task import rule_name
+
 REGULARIZER_GRID = 1e-7 * 1.4 ** np.arange(45)
 N_FOLDS = 3
 
@@ -175,3 +182,136 @@ def _choose_regularizer(trials, regularizer, n_components):
         training, test = _Gram(*_marginalise((total - held_out) / (n_trials - 1))), _Gram(*_marginalise(held_out))
         errors += [test.error(fit) for fit in training.fits(REGULARIZER_GRID, n_components)]
     return REGULARIZER_GRID[errors.argmin()]
+
+
+# ---------------------------------------------------------------------------------------------------- public analyses
+
+
+def neuron_dPCA(
+    hp,
+    log,
+    model_dir,
+    trial_num,
+    rule,
+    task_mode="test",
+    appoint_loc_analysis=False,
+    appoint_locs=(0, 4),
+    invert_tcomp_y=False,
+    invert_scomp_y=False,
+    invert_stcomp_y=False,
+    tcomp_ylim=(None, None),
+    scomp_ylim=(None, None),
+    stcomp_ylim=(None, None),
+):
+    """Demixed PCA of a checkpoint's activity; draws the first time, stimulus and mixing components (Fig. 5E).
+
+    Parameters
+    ----------
+    hp, log : dict
+    model_dir : str
+    trial_num : int
+    rule : str
+    task_mode : str
+        Mode of `task.generate_trials`, see `Get_H`.
+    appoint_loc_analysis : bool
+        Use the locations `appoint_locs` (0-based) only.
+    invert_tcomp_y, invert_scomp_y, invert_stcomp_y : bool
+        Draw a component upside down; its sign is arbitrary.
+    tcomp_ylim, scomp_ylim, stcomp_ylim : (low, high)
+        Limits of the drawn ordinates.
+
+    Returns
+    -------
+    DemixedPCA
+    """
+    info = task_info(hp, model_dir, rule)
+    locations = _chosen(appoint_locs, info["in_loc_set"]) if appoint_loc_analysis else info["in_loc_set"]
+    activity = Get_H(hp, model_dir, trial_num, rule, task_mode=task_mode)
+    result = demixed_pca(trials_by_location(activity, info["in_loc"], locations))
+    title = f"{rule_name[rule]} at {trial_num} trials, performance {performance_at(log, rule, trial_num):.2f}"
+    names = [f"{where * 360 / len(info['in_loc_set']):g}°" for where in locations]
+    figure = figures.demixed_components(
+        result,
+        hp["dt"],
+        info["epoch_info"],
+        names,
+        {"t": tcomp_ylim, "s": scomp_ylim, "st": stcomp_ylim},
+        {"t": invert_tcomp_y, "s": invert_scomp_y, "st": invert_stcomp_y},
+        title,
+    )
+    chosen = f"_locs_{list(locations)}" if appoint_loc_analysis else ""
+    folder = figure_dir(model_dir) / rule
+    figures.save_figure(figure, folder / f"RNNneuron_dPCA_rule_{rule}_trialnum_{trial_num}{chosen}")
+    return result
+
+
+def real_neuron_dPCA(
+    neuron_file="data/adultFiringRate8trials.txt",
+    time_len=176,
+    trial_per_loc=8,
+    dt=20,
+    appoint_loc_analysis=False,
+    appoint_locs=(1, 5),
+    invert_tcomp_y=False,
+    invert_scomp_y=False,
+    invert_stcomp_y=False,
+    tcomp_ylim=(None, None),
+    scomp_ylim=(None, None),
+    stcomp_ylim=(None, None),
+):
+    """`neuron_dPCA` of recorded neurons; drawn curves are smoothed.
+
+    Parameters
+    ----------
+    neuron_file : str
+        See `recorded.load_recorded_trials`.
+    time_len, trial_per_loc : int
+        Steps of a trial, trials of a location.
+    dt : float
+        Step, ms.
+    appoint_locs : tuple of int
+        1-based locations, used with `appoint_loc_analysis`.
+
+    Returns
+    -------
+    DemixedPCA
+    """
+    trials = load_recorded_trials(neuron_file, time_len, trial_per_loc)
+    numbers = list(range(1, trials.shape[2] + 1))
+    locations = _chosen(appoint_locs, numbers) if appoint_loc_analysis else numbers
+    result = demixed_pca(trials[:, :, [numbers.index(where) for where in locations]])
+    figure = figures.demixed_components(
+        result,
+        dt,
+        None,
+        [f"{(where - 1) * 360 / len(numbers):g}°" for where in locations],
+        {"t": tcomp_ylim, "s": scomp_ylim, "st": stcomp_ylim},
+        {"t": invert_tcomp_y, "s": invert_scomp_y, "st": invert_stcomp_y},
+        f"Recorded neurons, {Path(neuron_file).stem}",
+        smoothing=lambda curve: smooth(curve, 3),
+    )
+    figures.save_figure(figure, Path("figure") / f"realneuron_dPCA_{Path(neuron_file).stem}")
+    return result
+
+
+def _chosen(appoint_locs, known):
+    """The locations asked for; ValueError when there are less than two or one is unknown."""
+    locations = [int(where) for where in appoint_locs]
+    if len(set(locations)) < 2 or not set(locations) <= {int(where) for where in known}:
+        raise ValueError(f"appoint_locs must be two or more of the locations {list(known)}, not {appoint_locs}.")
+    return locations
+
+
+def trials_by_location(activity, in_loc, locations):
+    """Activity (n_time, n_trials, n_units) sorted by location: (trials of each, n_units, n_locations, n_time).
+
+    Raises
+    ------
+    ValueError
+        When the locations do not have the same number of trials.
+    """
+    of_each = [np.flatnonzero(np.asarray(in_loc) == where) for where in locations]
+    counts = [len(trials) for trials in of_each]
+    if len(set(counts)) != 1:
+        raise ValueError(f"demixed PCA needs the same number of trials at each location, got {counts}.")
+    return activity[:, np.stack(of_each)].transpose(2, 3, 1, 0)

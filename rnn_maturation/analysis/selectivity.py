@@ -5,9 +5,7 @@ import warnings
 import numpy as np
 from scipy import special
 
-from ..maturation import flat_trials
-from ..model_directory import load_pickle, neuron_info_file, save_pickle
-from .activity import (
+from rnn_maturation.analysis.activity import (
     Get_H,
     as_list,
     averaging_matrix,
@@ -16,7 +14,9 @@ from .activity import (
     remember_location_means,
     task_info,
 )
-from .parallel import in_order
+from rnn_maturation.analysis.parallel import in_order
+from rnn_maturation.maturation import flat_trials
+from rnn_maturation.model_directory import load_pickle, neuron_info_file, save_pickle
 
 UNIT_TYPES = ("selective_neurons", "active_neurons", "exh_neurons", "inh_neurons", "mix_neurons")
 DEFAULT_TYPES = ("exh_neurons", "mix_neurons")
@@ -201,7 +201,9 @@ def classify_units(
     }
     means = mean_normalised if norm else mean_rates
     preferred = np.where(np.isnan(means), -np.inf, means).argmax(axis=0)
-    listed = {name: [(int(u), float(p[u]), int(preferred[u])) for u in np.flatnonzero(m)] for name, m in members.items()}
+    listed = {
+        name: [(int(u), float(p[u]), int(preferred[u])) for u in np.flatnonzero(m)] for name, m in members.items()
+    }
     listed["active_neurons"] = [(int(u), None, int(preferred[u])) for u in np.flatnonzero(active)]
     return {**listed, "firerate_loc_order": np.ascontiguousarray(means.T)}
 

@@ -1,0 +1,45 @@
+"""The analyses of the paper: each computes, returns its numbers and writes its figures below figure/."""
+
+from rnn_maturation.analysis.activity import Get_H, compute_H, gen_task_info
+from rnn_maturation.analysis.behavior import odrd_distractor_analysis, saccade_distribut_analysis
+from rnn_maturation.analysis.decoding import Decoder_analysis, realneuron_Decoder_analysis
+from rnn_maturation.analysis.dpca import neuron_dPCA, real_neuron_dPCA
+from rnn_maturation.analysis.overview import print_basic_info
+from rnn_maturation.analysis.pca import neuron_PCA, real_neuron_PCA
+from rnn_maturation.analysis.period import neuron_period_activity_analysis
+from rnn_maturation.analysis.psth import (
+    gen_PSTH_log,
+    plot_epoch_mean_growth,
+    plot_period_ttest_heatmap,
+    plot_PSTH,
+    plot_PSTH_neuron_selected,
+)
+from rnn_maturation.analysis.sample_neuron import sample_neuron_by_trial
+from rnn_maturation.analysis.seldir import seldir_analysis
+from rnn_maturation.analysis.selectivity import generate_neuron_info
+from rnn_maturation.analysis.tuning import tunning_analysis
+
+__all__ = [
+    "print_basic_info",
+    "gen_task_info",
+    "compute_H",
+    "Get_H",
+    "generate_neuron_info",
+    "gen_PSTH_log",
+    "plot_PSTH",
+    "plot_PSTH_neuron_selected",
+    "plot_epoch_mean_growth",
+    "plot_period_ttest_heatmap",
+    "tunning_analysis",
+    "sample_neuron_by_trial",
+    "neuron_dPCA",
+    "real_neuron_dPCA",
+    "neuron_PCA",
+    "real_neuron_PCA",
+    "Decoder_analysis",
+    "realneuron_Decoder_analysis",
+    "seldir_analysis",
+    "neuron_period_activity_analysis",
+    "odrd_distractor_analysis",
+    "saccade_distribut_analysis",
+]
