@@ -3,6 +3,7 @@
 Importing this module switches TensorFlow's eager execution off: graphs and sessions are used as in TensorFlow 1.
 """
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -20,6 +21,7 @@ tf1.disable_eager_execution()
 tf1.disable_control_flow_v2()  # loops that the executor runs directly are the faster ones
 
 CHECKPOINT = "model.ckpt"
+VARIABLES = "variables.ckpt"  # beside a checkpoint that can be slimmed: what it will be then
 FIXATION_THRESHOLD = 0.5  # fixation output above it means that the eyes rest
 RESPONSE_MARGIN = 0.2 * np.pi  # rad; a saccade that lands nearer to its target than this is correct
 # The batch is computed in this many independent parts, so that two threads work side by side without waiting for each
@@ -179,6 +181,10 @@ class Model:
         self.opt = make_optimizer[hp["optimizer"]](hp["learning_rate"])
         self.set_optimizer()
         self.saver = tf1.train.Saver(max_to_keep=None)
+        self._prefix = tf1.placeholder(tf.string, [], "prefix")
+        slots = [v for v in tf1.global_variables() if v not in set(self._network_variables)]
+        self._write_all = _write_operation(self._prefix, self._network_variables + slots)
+        self._write_variables = _write_operation(self._prefix, self._network_variables)
 
     # ------------------------------------------------------------------------------------------------ variables
 
@@ -357,10 +363,11 @@ class Model:
         """Set all variables to their initial values (drawn from hp['seed'])."""
         tf1.get_default_session().run(tf1.global_variables_initializer())
 
-    def restore(self, load_dir=None):
+    def restore(self, load_dir=None, whole=False):
         """Read the variables, and the optimizer's state where the checkpoint has it, from a checkpoint folder.
 
-        An optimizer state that the checkpoint lacks starts anew. Files of TensorFlow 1 are read.
+        An optimizer state that the checkpoint lacks starts anew, or with whole=True is an error. Files of TensorFlow 1
+        are read.
 
         Raises
         ------
@@ -373,6 +380,8 @@ class Model:
         if missing:
             raise ValueError(f"the checkpoint in {folder} is of another network: it has no {', '.join(missing)}")
         variables = tf1.global_variables()
+        if whole and any(v.op.name not in stored for v in variables):
+            raise ValueError(f"the checkpoint in {folder} has no optimizer state: training cannot go on from it")
         values = {v: stored[v.op.name] for v in variables if v.op.name in stored}
         for variable, value in values.items():
             if variable.shape != value.shape:
@@ -383,7 +392,7 @@ class Model:
         tf1.get_default_session().run([v.initializer for v in variables if v not in set(values)])
         self._set(values)
 
-    def save(self, modeldir=None, files=None):
+    def save(self, modeldir=None, files=None, slimmable=False):
         """Write a checkpoint; the folder appears whole or not at all.
 
         Parameters
@@ -391,6 +400,8 @@ class Model:
         modeldir : str, optional; default model_dir
         files : {name: text}, optional
             Small files to write beside the checkpoint, with it.
+        slimmable : bool
+            Write also what `slim_checkpoint` needs.
         """
         folder = Path(self.model_dir if modeldir is None else modeldir)
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -398,7 +409,9 @@ class Model:
         try:
             os.chmod(aside, 0o777 & ~_umask())
             session = tf1.get_default_session()
-            self.saver.save(session, str(aside / CHECKPOINT), write_meta_graph=False)
+            session.run(self._write_all, {self._prefix: str(aside / CHECKPOINT)})
+            if slimmable:
+                session.run(self._write_variables, {self._prefix: str(aside / VARIABLES)})
             _write_state(aside)
             for name, text in (files or {}).items():
                 (aside / name).write_text(text)
@@ -445,6 +458,23 @@ class Model:
 # ------------------------------------------------------------------------------------------------ checkpoint files
 
 
+def slim_checkpoint(folder):
+    """Take the optimizer's state out of a checkpoint that was saved with slimmable=True; leave any other as it is.
+
+    At each moment the folder holds a whole checkpoint: the variables are the first part of the data file, so that the
+    short index, which comes first, is right for the long data file too.
+    """
+    for part in ("index", "data-00000-of-00001"):
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(Path(folder) / f"{VARIABLES}.{part}", Path(folder) / f"{CHECKPOINT}.{part}")
+
+
+def _write_operation(prefix, variables):
+    """Operation that writes variables to a checkpoint, in the data file in this order (a Saver's is alphabetical)."""
+    names = [variable.op.name for variable in variables]
+    return tf.raw_ops.SaveV2(prefix=prefix, tensor_names=names, shape_and_slices=[""] * len(names), tensors=variables)
+
+
 def _read_checkpoint(folder):
     """All arrays of a checkpoint, {name: array}; the format's own checksums are verified."""
     prefix = folder / CHECKPOINT
@@ -483,5 +513,7 @@ def _move_into_place(aside, folder):
     try:
         os.rename(aside, folder)
     except OSError:
+        for stale in folder.glob(f"{VARIABLES}.*"):
+            stale.unlink()
         for path in sorted(aside.iterdir(), key=lambda path: path.suffix == ".index"):
             os.replace(path, folder / path.name)
