@@ -1,0 +1,102 @@
+"""A small copy of a run to pass on: the whole log and some checkpoints that show every stage of every rule.
+
+    python -m rnn_maturation.excerpt data/6tasks data/6tasks_pretrained [--checkpoints 40]
+"""
+
+import argparse
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+from rnn_maturation import model_directory
+from rnn_maturation.maturation import range_auto_select
+from rnn_maturation.network import CHECKPOINT, Model, slim_checkpoint
+
+
+def choose_checkpoints(hp, log, trial_nums, n_checkpoints):
+    """Choose checkpoints such that each rule has as many as possible in each stage.
+
+    Parameters
+    ----------
+    hp, log : dict
+    trial_nums : list of int
+        The checkpoints to choose from, in order.
+    n_checkpoints : int
+        How many; the first and the last are among them.
+
+    Returns
+    -------
+    list of int, in order
+    """
+    ranges = [
+        set(trials) & set(trial_nums)
+        for rule in log["growth"][0]
+        for trials in range_auto_select(hp, log, log["perf_" + rule]).values()
+    ]
+    chosen = {trial_nums[0], trial_nums[-1]}
+
+    def worth(trial_num):
+        """How much its stages lack members; then, how far it is from those chosen."""
+        lack = sum((1 + len(chosen & members)) ** -2 for members in ranges if trial_num in members)
+        return lack, np.abs(np.subtract(list(chosen), trial_num)).min()
+
+    while len(chosen) < min(n_checkpoints, len(trial_nums)):
+        chosen.add(max((trial for trial in trial_nums if trial not in chosen), key=worth))
+    return sorted(chosen)
+
+
+def excerpt(model_dir, target_dir, n_checkpoints=40):
+    """Copy a run in small: hp.json, log.json and some checkpoints without the optimizer's state.
+
+    Parameters
+    ----------
+    model_dir, target_dir : str
+        target_dir must not have a run yet.
+    n_checkpoints : int
+
+    Returns
+    -------
+    list of int
+        The trial numbers of the checkpoints copied.
+
+    Raises
+    ------
+    ValueError
+        When there is no run in model_dir, or one in target_dir.
+    """
+    hp, log = model_directory.load_hp(model_dir), model_directory.load_log(model_dir)
+    trial_nums = model_directory.checkpoint_trials(model_dir)
+    if hp is None or log is None or not trial_nums:
+        raise ValueError(f"{model_dir} has no run to copy: hp.json, log.json and checkpoints are needed")
+    if model_directory.load_hp(target_dir) is not None:
+        raise ValueError(f"{target_dir} has a run already: choose another directory")
+    chosen = choose_checkpoints(hp, log, trial_nums, n_checkpoints)
+    model = Model(model_dir, hp=hp)
+    with tf.compat.v1.Session():
+        for trial_num in chosen:
+            model.restore(model_directory.checkpoint_dir(model_dir, trial_num))
+            folder = model_directory.checkpoint_dir(target_dir, trial_num)
+            model.save(folder, slimmable=True)
+            slim_checkpoint(folder)
+            (folder / f"{CHECKPOINT}.meta").unlink()
+    model_directory.save_log(log, target_dir)
+    model_directory.save_hp(hp, target_dir)
+    return chosen
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model_dir")
+    parser.add_argument("target_dir")
+    parser.add_argument("--checkpoints", type=int, default=40, help="how many (default: %(default)s)")
+    options = parser.parse_args()
+    try:
+        chosen = excerpt(options.model_dir, options.target_dir, options.checkpoints)
+    except (ValueError, OSError) as error:
+        sys.exit(f"excerpt: {error}")
+    print(f"{options.target_dir}: {len(chosen)} checkpoints: {', '.join(map(str, chosen))}")
+
+
+if __name__ == "__main__":
+    main()
