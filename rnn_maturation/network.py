@@ -479,11 +479,14 @@ def _read_checkpoint(folder):
     """All arrays of a checkpoint, {name: array}; the format's own checksums are verified."""
     prefix = folder / CHECKPOINT
     if not prefix.with_name(f"{CHECKPOINT}.index").exists():
-        raise FileNotFoundError(f"no checkpoint in {folder}: {CHECKPOINT}.index is missing there")
+        raise FileNotFoundError(
+            f"no checkpoint in {folder}: {CHECKPOINT}.index is missing there; give the folder of a trial number, as "
+            "training writes them"
+        )
     try:
         reader = tf.train.load_checkpoint(str(prefix))
         return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-    except (tf.errors.OpError, RuntimeError, ValueError, SystemError) as error:
+    except (tf.errors.OpError, RuntimeError, ValueError, SystemError, IndexError) as error:  # IndexError: too short
         raise ValueError(
             f"the checkpoint {prefix} is damaged ({str(error).splitlines()[0][:120]}): delete the folder {folder} and "
             "restore another trial number, or train again: training goes on from the last whole checkpoint"

@@ -930,7 +930,7 @@ def test_restoring_and_saving_add_nothing_to_the_graph(saved):
 def test_a_folder_without_checkpoint_is_an_error(saved):
     model, folder, _ = saved
     for missing in (folder.parent / "99", folder.parent):
-        with session(model), pytest.raises(FileNotFoundError, match=f"no checkpoint in {missing}"):
+        with session(model), pytest.raises(FileNotFoundError, match=f"no checkpoint in {missing}.*give the folder"):
             model.restore(missing)
 
 
@@ -948,6 +948,56 @@ def test_a_checkpoint_of_another_network_is_an_error(saved, other, changes, diff
         with pytest.raises(ValueError, match=f"{folder} is of another network.*{difference}"):
             model.restore(folder)
         assert_same(variables_of(model), before)
+
+
+def truncations(content):
+    return [content[:length] for length in np.linspace(0, len(content) - 1, 12).astype(int)]
+
+
+def flips(content):
+    """A bit turned over here and there."""
+    for bit in np.random.RandomState(0).randint(0, 8 * len(content), 40):
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        yield bytes(damaged)
+
+
+@pytest.mark.parametrize("damage", [truncations, flips, lambda content: [b"not a checkpoint"]])
+@pytest.mark.parametrize("file", CHECKPOINT_FILES[1:3])
+def test_a_damaged_checkpoint_is_an_error_and_changes_nothing(saved, file, damage):
+    model, folder, want = saved
+    content, n_refused = (folder / file).read_bytes(), 0
+    with session(model):
+        model.initialize()
+        before = variables_of(model)
+        for damaged in damage(content):
+            (folder / file).write_bytes(damaged)
+            try:
+                model.restore(folder)
+            except ValueError as error:
+                assert f"{folder}/model.ckpt is damaged" in str(error) and "delete the folder" in str(error)
+                assert_same(variables_of(model), before)
+                n_refused += 1
+            else:  # a few bits of an index mean nothing
+                assert file.endswith("index")
+                assert_same(variables_of(model), want)
+                model.initialize()
+    assert n_refused > 0
+
+
+def test_a_checkpoint_that_lacks_its_data_is_an_error(saved):
+    model, folder, _ = saved
+    (folder / CHECKPOINT_FILES[1]).unlink()
+    with session(model), pytest.raises(ValueError, match=f"{folder}/model.ckpt is damaged.*delete the folder"):
+        model.restore(folder)
+
+
+def test_files_of_two_checkpoints_mixed_are_an_error(saved):
+    model, folder, _ = saved
+    save_again(saved, folder.parent / "2560")
+    shutil.copy(folder / CHECKPOINT_FILES[1], folder.parent / "2560")
+    with session(model), pytest.raises(ValueError, match="is damaged"):
+        model.restore(folder.parent / "2560")
 
 
 # ------------------------------------------------------------------------------------- directions and performance
