@@ -484,13 +484,22 @@ def _read_checkpoint(folder):
             "training writes them"
         )
     try:
-        reader = tf.train.load_checkpoint(str(prefix))
-        return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+        if tf.io.gfile.glob(f"{prefix}.index"):
+            return _arrays(prefix)
+        with tempfile.TemporaryDirectory() as copy:  # TensorFlow takes the path for a pattern, where [ is no letter
+            for file in folder.glob(f"{CHECKPOINT}.*"):
+                shutil.copy(file, copy)
+            return _arrays(Path(copy) / CHECKPOINT)
     except (tf.errors.OpError, RuntimeError, ValueError, SystemError, IndexError) as error:  # IndexError: too short
         raise ValueError(
             f"the checkpoint {prefix} is damaged ({str(error).splitlines()[0][:120]}): delete the folder {folder} and "
             "restore another trial number, or train again: training goes on from the last whole checkpoint"
         ) from error
+
+
+def _arrays(prefix):
+    reader = tf.train.load_checkpoint(str(prefix))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
 def _write_state(folder):

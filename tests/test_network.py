@@ -913,6 +913,12 @@ def test_a_directory_that_may_not_be_written_to_is_an_error(saved):
         folder.parent.chmod(0o700)
 
 
+@pytest.mark.parametrize("folder_name", ["a b", "run [2]", "ä{b}", "%d", "-x"])
+def test_any_folder_name_will_do(saved, folder_name):
+    want = save_again(saved, saved[1].parent / folder_name / "0")
+    assert_same(restored(saved[0], saved[1].parent / folder_name / "0"), want)
+
+
 def test_restoring_and_saving_add_nothing_to_the_graph(saved):
     model, folder, _ = saved
     with session(model) as sess:
