@@ -35,8 +35,8 @@ def odrd_distractor_analysis(hp, log, model_dir, trial_list):
     stages = present_stages(hp, log, model_dir, rule, trial_list)
     pairs = [(i, j) for i in range(n_ring) for j in range(n_ring)]
     distance = np.array([min((i - j) % n_ring, (j - i) % n_ring) for i, j in pairs])
-    inputs, targets = _noisy_inputs(hp, rule, [[f"test-{i}-{j}" for j in range(n_ring)] for i in range(n_ring)])
-    saccades = _saccades_at(hp, model_dir, rule, inputs, targets, list(stage_by_trial(stages)), "distractor")
+    inputs, targets = noisy_inputs(hp, rule, [[f"test-{i}-{j}" for j in range(n_ring)] for i in range(n_ring)])
+    saccades = saccades_at(hp, model_dir, rule, inputs, targets, list(stage_by_trial(stages)), "distractor")
     distances = list(range(n_ring // 2 + 1))
     performance, errors = {}, {}
     for stage, trials in stages.items():
@@ -76,8 +76,8 @@ def saccade_distribut_analysis(hp, log, rule, model_dir, trial_list):
     """
     task_info(hp, model_dir, rule)
     stages = present_stages(hp, log, model_dir, rule, trial_list)
-    inputs, targets = _noisy_inputs(hp, rule, [["test"] * hp["n_eachring"]])
-    saccades = _saccades_at(hp, model_dir, rule, inputs, targets, list(stage_by_trial(stages)), f"saccades {rule}")
+    inputs, targets = noisy_inputs(hp, rule, [["test"] * hp["n_eachring"]])
+    saccades = saccades_at(hp, model_dir, rule, inputs, targets, list(stage_by_trial(stages)), f"saccades {rule}")
     errors = {s: np.concatenate([saccades[trial][1].ravel() for trial in trials]) for s, trials in stages.items()}
     figure = figures.saccade_errors(errors, _labels(log, rule, stages, errors), rule_name[rule])
     figures.save_figure(figure, figure_dir(model_dir) / rule / "saccade_distribut_analysis_by_growth")
@@ -89,7 +89,7 @@ def _labels(log, rule, stages, errors):
     return {s: f"{s}, performance {performance[s]:.2f}, n={len(values)}" for s, values in errors.items()}
 
 
-def _noisy_inputs(hp, rule, modes):
+def noisy_inputs(hp, rule, modes):
     """Trials with input noise, the same in every call; hp['rng'] is not touched.
 
     Parameters
@@ -112,8 +112,18 @@ def _noisy_inputs(hp, rule, modes):
     return inputs, np.stack(targets)
 
 
-def _saccades_at(hp, model_dir, rule, inputs, targets, trials, description):
-    """{trial number: (correct, error in degrees)}, each of the shape of `targets`."""
+def saccades_at(hp, model_dir, rule, inputs, targets, trials, description):
+    """{trial number: (correct, error in degrees)}, each of the shape of `targets`.
+
+    Parameters
+    ----------
+    inputs, targets
+        What `noisy_inputs` gave, or some of the trials of each batch.
+    trials : list of int
+        Trial numbers of checkpoints.
+    description : str
+        Name of the progress bar.
+    """
     net = network(hp, model_dir)
     y_hat = net.model.evaluation[1]  # without the activity, which is not needed
 
