@@ -603,3 +603,85 @@ def saccade_errors(errors, labels, title):
         ax.set(xlabel="Saccade error (°)", ylabel="Share of trials", title=title, xlim=(0, 180), ylim=(0, None))
         ax.legend()
     return figure
+
+
+# ------------------------------------------------------------------------------------------------------- many runs
+
+
+def growth_over_seeds(curves, medians, names, title):
+    """Performance of each rule against training trials: a thin line a run, a thick one the median.
+
+    Parameters
+    ----------
+    curves : {rule: [(trials, performance, ...) of each run]}
+    medians : {rule: (trials, performance)}
+    names : {rule: name to show}
+    title : str
+    """
+    n_columns = min(3, len(curves))
+    n_rows = -(-len(curves) // n_columns)
+    size = (3.2 * n_columns + 0.6, 2.2 * n_rows + 0.7)
+    with _new_figure(n_rows, n_columns, size, sharex=True, sharey=True, squeeze=False) as (figure, axes):
+        for ax, (rule, of_runs) in zip(axes.flat, curves.items(), strict=False):
+            for trials, performance, *_ in of_runs:
+                ax.plot(trials / 1000, performance, color="0.6", linewidth=0.6, label="a run")
+            trials, performance = medians[rule]
+            ax.plot(trials / 1000, performance, color="0.1", label="median")
+            ax.set_title(names[rule])
+            ax.set_ylim(0, 1.05)
+        for ax in list(axes.flat)[len(curves) :]:
+            ax.set_visible(False)
+        axes[0, 0].legend(handles=[axes[0, 0].lines[0], axes[0, 0].lines[-1]])
+        figure.suptitle(title)
+        figure.supxlabel("Training trials (thousands)")
+        figure.supylabel("Performance (share of correct trials)")
+    return figure
+
+
+def trials_to_criterion(table, criteria, names):
+    """Training trials until each rule reaches three criteria of performance, a row a variant, a point a run.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        variant, trials and <rule>_to_<criterion> of each run; a missing value: never reached, drawn as an open
+        triangle where the run ended.
+    criteria : sequence of three performances
+    names : {rule: name to show}
+    """
+    rules = [rule for rule in names if f"{rule}_to_{criteria[0]}" in table]
+    variants = list(dict.fromkeys(table["variant"]))
+    n_columns = min(3, len(rules))
+    n_rows = -(-len(rules) // n_columns)
+    size = (3.2 * n_columns + 1, n_rows * (0.9 + 0.22 * len(variants)) + 0.5)
+    with _new_figure(n_rows, n_columns, size, sharex=True, sharey=True, squeeze=False) as (figure, axes):
+        for ax, rule in zip(axes.flat, rules, strict=False):
+            _criterion_points(ax, table, rule, variants, criteria)
+            ax.set_title(names[rule])
+        for ax in list(axes.flat)[len(rules) :]:
+            ax.set_visible(False)
+        axes[0, 0].set_yticks(range(len(variants)), variants)
+        axes[0, 0].invert_yaxis()
+        handles = [_criterion_mark(ax, [], [], stage, f"{c:g}") for stage, c in zip(STAGES, criteria, strict=True)]
+        handles += ax.plot([], [], ">", color="0.4", markerfacecolor="none", label="not reached")
+        figure.legend(handles=handles, loc="outside upper center", ncols=4, title="smoothed performance reaches")
+        figure.supxlabel("Training trials (thousands)")
+    return figure
+
+
+def _criterion_points(ax, table, rule, variants, criteria):
+    of_rule = table[table[f"perf_{rule}"].notna()]
+    rows = of_rule["variant"].map(variants.index).to_numpy(float)
+    for shift, (stage, criterion) in enumerate(zip(STAGES, criteria, strict=True)):
+        reached = of_rule[f"{rule}_to_{criterion}"].to_numpy(float, na_value=np.nan) / 1000
+        ended = of_rule["trials"].to_numpy(float) / 1000
+        height = rows + 0.2 * (shift - 1)
+        _criterion_mark(ax, reached, height, stage)
+        never = np.isnan(reached)
+        ax.plot(ended[never], height[never], ">", color=STAGE_COLOURS[stage], markerfacecolor="none", markersize=4)
+
+
+def _criterion_mark(ax, x, y, stage, label=None):
+    return ax.plot(
+        x, y, STAGE_MARKERS[stage], color=STAGE_COLOURS[stage], markersize=4, alpha=0.8, linestyle="none", label=label
+    )[0]

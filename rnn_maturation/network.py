@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from rnn_maturation import recurrence
 from rnn_maturation.hyperparameters import complete_hp, gen_ortho_matrix
+from rnn_maturation.jobs import n_cores
 from rnn_maturation.model_directory import load_hp
 
 tf1 = tf.compat.v1
@@ -91,7 +92,7 @@ def session_config(threads=None):
         Processor cores to use; None: all that this process may run on.
     """
     if threads is None:
-        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        threads = n_cores()
     return tf1.ConfigProto(
         intra_op_parallelism_threads=max(1, threads // N_PARTS),
         inter_op_parallelism_threads=min(threads, N_PARTS),

@@ -17,8 +17,9 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from rnn_maturation.analysis.parallel import in_order, n_workers
+from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.hyperparameters import plain
+from rnn_maturation.jobs import n_cores
 from rnn_maturation.maturation import flat_trials
 from rnn_maturation.model_directory import (
     activity_file,
@@ -136,7 +137,7 @@ class Network:
         self._graph = self.model.h.graph
         self._graph.finalize()
         self._idle_sessions = SimpleQueue()
-        for _ in range(n_workers()):
+        for _ in range(n_cores()):
             # one thread a session, on every machine: results do not depend on how sums are shared out
             self._idle_sessions.put(tf1.Session(graph=self._graph, config=session_config(threads=1)))
 

@@ -1,15 +1,11 @@
 """Independent pieces of work on all cores, results in order."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-
-def n_workers():
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+from rnn_maturation.jobs import n_cores
 
 
 def in_order(function, items, description=None):
@@ -20,7 +16,7 @@ def in_order(function, items, description=None):
     A bar is shown on a terminal when `description` is given. The first error stops the work and is raised as it is.
     """
     items = list(items)
-    workers = n_workers()
+    workers = n_cores()
     progress = tqdm(total=len(items), desc=description, leave=False, disable=None if description else True)
     with progress, threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
         waiting = []

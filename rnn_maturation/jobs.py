@@ -1,0 +1,188 @@
+"""Where many pieces of work run: on the cores of this machine, or on the workers of a Dask cluster.
+
+Both take a function and its arguments, which must be paths, numbers and texts, and give a future.
+"""
+
+import importlib
+import multiprocessing
+import os
+import signal
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
+
+CONNECT_S = 30  # how long a scheduler has to answer
+N_RESUBMISSIONS = 20  # how often work is begun again that lost its worker time and again
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+_core_limit = None
+
+
+def n_cores():
+    """Processor cores that this process may use: those the system gives it, no more than `use_cores` said."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return available if _core_limit is None else min(available, _core_limit)
+
+
+def use_cores(limit):
+    """Let this process use so many cores at the most; None: all it gets."""
+    global _core_limit
+    _core_limit = limit
+
+
+def thread_environment(threads):
+    """Environment of a process that is to use so many threads, and to keep quiet about TensorFlow's start."""
+    return {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **{name: str(threads) for name in THREAD_VARIABLES}}
+
+
+class LocalJobs:
+    """So many pieces of work side by side on this machine.
+
+    Parameters
+    ----------
+    n_jobs : int
+    in_processes : bool
+        Each in a process of a pool, with one core; else in threads, for work that starts processes itself.
+    """
+
+    def __init__(self, n_jobs, in_processes=False):
+        if n_jobs < 1:
+            raise ValueError(f"jobs must be 1 or more, got {n_jobs}")
+        self.description = f"{n_jobs} side by side on this machine"
+        if in_processes:
+            os.environ.update(thread_environment(1))  # the pool's processes take it over
+            spawn = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(n_jobs, mp_context=spawn, initializer=_begin_pool_process)
+        else:
+            self._pool = ThreadPoolExecutor(n_jobs)
+
+    def submit(self, function, *arguments):
+        """Begin function(*arguments) as soon as there is room; its future."""
+        return self._pool.submit(function, *arguments)
+
+    def everywhere(self, function, *arguments):
+        """function(*arguments) in each process that has work: a list of results."""
+        return [function(*arguments)]
+
+    def has_lost_worker(self, error):
+        """Whether an error means that the work may be begun again."""
+        return False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._pool.shutdown(cancel_futures=True)
+
+
+def _begin_pool_process():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the pool
+    use_cores(1)
+
+
+class ClusterJobs:
+    """Work on a Dask cluster, which its user has brought up.
+
+    Parameters
+    ----------
+    address : str
+        Of the scheduler, like tcp://host:8786.
+
+    Raises
+    ------
+    ValueError
+        When Dask is not installed or no scheduler answers.
+    """
+
+    def __init__(self, address):
+        try:
+            from distributed import Client, KilledWorker
+        except ImportError as error:
+            raise ValueError(
+                "--scheduler needs dask.distributed: pip install -r requirements-cluster.txt"
+            ) from error
+        try:
+            self._client = Client(address, timeout=CONNECT_S, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"no Dask scheduler answers at {address} ({error}): is `dask scheduler` up?") from error
+        self._lost = KilledWorker
+        self._pool = self._client.get_executor(pure=False)
+        self._check_package(address)
+        self.description = f"on the workers of {address} (dashboard: {self._client.dashboard_link})"
+
+    def _check_package(self, address):
+        """The scheduler and its workers must have this package: tasks name its functions."""
+        try:
+            self._client.run_on_scheduler(importlib.import_module, __package__)
+            self._client.run(importlib.import_module, __package__)
+        except ImportError as error:
+            self._client.close()
+            raise ValueError(
+                f"the Dask scheduler at {address} or a worker of it cannot import {__package__} ({error}): run "
+                "`pip install .` in their environment, or start them with PYTHONPATH set to this folder"
+            ) from error
+
+    def submit(self, function, *arguments):
+        """Begin function(*arguments) on a worker that has room; its future."""
+        return self._pool.submit(function, *arguments)
+
+    def everywhere(self, function, *arguments):
+        """function(*arguments) in each worker: a list of results."""
+        return list(self._client.run(function, *arguments, on_error="ignore").values())
+
+    def has_lost_worker(self, error):
+        """Whether an error means that the work may be begun again: its workers ended one after the other."""
+        return isinstance(error, self._lost)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._pool.shutdown(wait=False)
+        self._client.close()
+
+
+class Batch:
+    """Pieces of work handed out together, whose results are taken as they come.
+
+    Parameters
+    ----------
+    where : LocalJobs or ClusterJobs
+    function : callable
+    arguments : {name: tuple}
+        Of each piece of work.
+    """
+
+    def __init__(self, where, function, arguments):
+        self._where, self._function, self._arguments = where, function, arguments
+        self._resubmissions = dict.fromkeys(arguments, N_RESUBMISSIONS)
+        self._pending = {}
+        for name in arguments:
+            self._submit(name)
+
+    def _submit(self, name):
+        self._pending[self._where.submit(self._function, *self._arguments[name])] = name
+
+    @property
+    def unfinished(self):
+        """Names of the pieces whose results have not been taken."""
+        return list(self._pending.values())
+
+    def results(self, timeout=None):
+        """(name, result, error) of each piece that ends within a time (s), or has ended: a list.
+
+        What lost its workers is begun again and not among them.
+        """
+        ended = []
+        for future in wait(self._pending, timeout, FIRST_COMPLETED).done:
+            name, error = self._pending[future], future.exception()
+            if error is not None and self._where.has_lost_worker(error) and self._resubmissions[name]:
+                self._resubmissions[name] -= 1
+                self._submit(name)
+            else:
+                ended.append((name, None if error else future.result(), error))
+            del self._pending[future]
+        return ended
+
+
+def connect(n_jobs, scheduler=None, in_processes=False):
+    """`ClusterJobs` when there is a scheduler's address, else `LocalJobs`."""
+    return ClusterJobs(scheduler) if scheduler else LocalJobs(n_jobs, in_processes)

@@ -1,0 +1,219 @@
+"""The networks of the paper and its supplement, as one table: what is trained differently, what is analysed of it.
+
+A variant lists only what differs from `COMMON`. A run is a variant with a seed, kept in a model directory of its own.
+"""
+
+import difflib
+import fnmatch
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rnn_maturation.hyperparameters import LARGEST_SEED
+from rnn_maturation.task import rules_dict
+
+COMMON = {
+    "activation": "softplus",
+    "n_rnn": 256,
+    "learning_rate": 0.001,
+    "mix_rule": True,
+    "l1_h": 0.0,
+    "use_separate_input": False,
+    "target_perf": 0.95,
+}
+DISPLAY_STEP = 20  # steps of 64 trials between two checkpoints
+MAX_TRIALS = 3_000_000  # where a network that does not learn is given up
+MAX_TRIALS_HOPELESS = 640_000  # the same for a learning rate that is known to be too high
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of the table.
+
+    Attributes
+    ----------
+    hp : dict
+        What differs from `COMMON`.
+    ruleset : str
+    rules : tuple of str
+        Rules to train; empty: all of the set.
+    units : dict
+        {rule: epochs} in which units are classified and their PSTHs drawn; empty: only the growth of performance.
+    saccades : tuple of str
+        Rules of which saccades are analysed.
+    distractor : bool
+        Whether the effect of the distractor's distance is analysed.
+    norm : bool
+        Whether activity is divided by the fixation level; units of relu and elu can be silent in fixation.
+    max_trials : int
+    """
+
+    hp: dict = field(default_factory=dict)
+    ruleset: str = "all_new"
+    rules: tuple = ()
+    units: dict = field(default_factory=dict)
+    saccades: tuple = ()
+    distractor: bool = False
+    norm: bool = True
+    max_trials: int = MAX_TRIALS
+
+    @property
+    def whole_hp(self):
+        """`COMMON` with what differs."""
+        return {**COMMON, **self.hp}
+
+    @property
+    def trained_rules(self):
+        """The rules to train, as a list."""
+        return list(self.rules or rules_dict[self.ruleset])
+
+
+ODR = {"odr": ("stim1", "delay1")}
+ODRD = {"odrd": ("stim1", "delay1", "delay2")}
+BOTH = {**ODR, **ODRD}
+ANTI_SACCADE = ("overlap", "zero_gap", "gap")
+ALL = {**BOTH, **{rule: ("stim1",) for rule in ANTI_SACCADE}}
+EVERYTHING = {"units": ALL, "saccades": (*ANTI_SACCADE, "odr"), "distractor": True}
+
+
+def _anti_saccade_alone(rule):
+    return Variant(rules=(rule,), units={rule: ("stim1",)}, saccades=(rule,))
+
+
+def _long_delay(rule):
+    return Variant(ruleset=f"all_new_{rule}", units={rule: ODR["odr"], **ODRD})
+
+
+VARIANTS = {
+    # the main run, Main_training.py
+    "6tasks": Variant(
+        {"target_perf": 0.995}, rules=("overlap", "zero_gap", "gap", "odr", "odrd", "gap500"), **EVERYTHING
+    ),
+    # rules alone
+    "indi_odr": Variant(rules=("odr",), units=ODR),
+    "indi_odrd": Variant(rules=("odrd",), units=ODRD, distractor=True),
+    "indi_odr_odrd": Variant(rules=("odr", "odrd"), units=BOTH, saccades=("odr",), distractor=True),
+    "indi_gap": _anti_saccade_alone("gap"),
+    "indi_zero_gap": _anti_saccade_alone("zero_gap"),
+    "indi_overlap": _anti_saccade_alone("overlap"),
+    # number of units
+    "set1_exp1": Variant({"n_rnn": 64}, units=BOTH),
+    "set1_exp2": Variant({"n_rnn": 128}, units=BOTH),
+    "set1_exp3": Variant({"n_rnn": 512}, units=BOTH),
+    "set1_exp4": Variant({"n_rnn": 1024}, units=BOTH),
+    # nonlinearity
+    "set2_exp1": Variant({"activation": "tanh"}, units=BOTH),
+    "set2_exp2": Variant({"activation": "relu"}, units=BOTH, norm=False),
+    "set2_exp3": Variant({"activation": "elu"}, units=BOTH, norm=False),
+    "set2_exp4": Variant({"activation": "power"}, units=BOTH),
+    # initial recurrent weights
+    "set3_exp1": Variant({"w_rec_init": "diag"}, units=BOTH),
+    "set3_exp2": Variant({"w_rec_init": "randgauss"}, units=BOTH),
+    # learning rate
+    "set4_exp1": Variant({"learning_rate": 1e-4}, units=BOTH),
+    "set4_exp2": Variant({"learning_rate": 1e-2}, max_trials=MAX_TRIALS_HOPELESS),
+    "set4_exp3": Variant({"learning_rate": 1e-1}, max_trials=MAX_TRIALS_HOPELESS),
+    # further rules
+    "set5_exp1": Variant(ruleset="mix_MoN_6tasks", units=BOTH),
+    "set5_exp2": Variant(ruleset="mix_p_MoN_6tasks", units=BOTH),
+    # longer delays
+    "set6_exp1": _long_delay("odr3000"),
+    "set6_exp2": _long_delay("odr6000"),
+    "set6_exp3": _long_delay("odr15000"),
+    # gated cells
+    "set7_exp1": Variant({"rnn_type": "LeakyGRU"}, **EVERYTHING),
+    "set7_exp2": Variant({"rnn_type": "GRU"}, **EVERYTHING),
+}
+MAIN_RUN = "6tasks"  # trained by Main_training.py too; a sweep trains it when it is named
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """A variant trained with a seed, below a folder of runs.
+
+    Attributes
+    ----------
+    variant : str
+        Key of `VARIANTS`.
+    seed : int
+    root : str
+        Folder of the model directories.
+    """
+
+    variant: str
+    seed: int = 0
+    root: str = "data"
+
+    @property
+    def name(self):
+        """Name of the model directory: the variant's, with the seed when it is not 0."""
+        return self.variant if self.seed == 0 else f"{self.variant}_seed{self.seed}"
+
+    @property
+    def model_dir(self):
+        """Model directory."""
+        return str(Path(self.root) / self.name)
+
+    @property
+    def settings(self):
+        """Its row of the table."""
+        return VARIANTS[self.variant]
+
+
+def choose_runs(patterns=(), seeds=(0,), root="data"):
+    """The runs of some variants with some seeds, in the order of the table.
+
+    Parameters
+    ----------
+    patterns : sequence of str
+        Names of variants, with * and ? for any characters; none: all but the main run.
+    seeds : sequence of int
+    root : str
+
+    Returns
+    -------
+    list of Run
+
+    Raises
+    ------
+    ValueError
+        For a pattern that no variant has.
+    """
+    chosen = set() if patterns else set(VARIANTS) - {MAIN_RUN}
+    for pattern in patterns:
+        matching = fnmatch.filter(VARIANTS, pattern)
+        if not matching:
+            nearest = difflib.get_close_matches(pattern, VARIANTS, n=1)
+            hint = f"did you mean {nearest[0]}? " if nearest else ""
+            raise ValueError(f"no variant is called {pattern!r}: {hint}--list shows all")
+        chosen.update(matching)
+    return [Run(name, seed, str(root)) for name in VARIANTS if name in chosen for seed in seeds]
+
+
+def find_runs(root="data"):
+    """The runs that are on disk below a folder, in the order of the table."""
+    found = []
+    for name in VARIANTS:
+        for folder in sorted(Path(root).glob(f"{name}*")):
+            match = re.fullmatch(rf"{name}(?:_seed([1-9][0-9]*))?", folder.name)
+            if match and (folder / "hp.json").exists():
+                found.append(Run(name, int(match[1] or 0), str(root)))
+    return sorted(found, key=lambda run: (list(VARIANTS).index(run.variant), run.seed))
+
+
+def parse_seeds(text):
+    """Seeds from a text like '0-4' or '0,2,5-7', each once, in order.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+    """
+    seeds = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*([0-9]+)(?:-([0-9]+))?\s*", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if first > last or last > LARGEST_SEED or last - first > 10_000:
+            raise ValueError(f"seeds {text!r} are not understood: write them like 0-4 or 0,2,5-7")
+        seeds.update(range(first, last + 1))
+    return sorted(seeds)
