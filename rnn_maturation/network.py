@@ -377,19 +377,15 @@ class Model:
         """
         folder = Path(self.model_dir if load_dir is None else load_dir)
         stored = _read_checkpoint(folder)
-        missing = [v.op.name for v in self._network_variables if v.op.name not in stored]
-        if missing:
-            raise ValueError(f"the checkpoint in {folder} is of another network: it has no {', '.join(missing)}")
+        difference = _difference(self._network_variables, stored)
+        if difference:
+            raise ValueError(
+                f"the checkpoint in {folder} is of another network: {difference}; restore it with the hp of its run"
+            )
         variables = tf1.global_variables()
         if whole and any(v.op.name not in stored for v in variables):
             raise ValueError(f"the checkpoint in {folder} has no optimizer state: training cannot go on from it")
         values = {v: stored[v.op.name] for v in variables if v.op.name in stored}
-        for variable, value in values.items():
-            if variable.shape != value.shape:
-                raise ValueError(
-                    f"the checkpoint in {folder} is of another network: {variable.op.name} is {value.shape} in it and "
-                    f"{tuple(variable.shape)} by hp (n_rnn {self.hp['n_rnn']}, n_input {self.hp['n_input']})"
-                )
         tf1.get_default_session().run([v.initializer for v in variables if v not in set(values)])
         self._set(values)
 
@@ -501,6 +497,20 @@ def _read_checkpoint(folder):
 def _arrays(prefix):
     reader = tf.train.load_checkpoint(str(prefix))
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def _difference(variables, stored):
+    """In words, how stored arrays, {name: array}, are not those of a network's variables; "" when they are."""
+    names = [v.op.name for v in variables]
+    missing = [name for name in names if name not in stored]
+    if missing:
+        return f"it has no {', '.join(missing)}"
+    weights = [name for name in stored if name.endswith(("kernel", "bias", "weights", "biases"))]
+    unknown = [name for name in weights if name not in names]
+    if unknown:
+        return f"it has {', '.join(unknown)}, which this network lacks"
+    shapes = [(v.op.name, stored[v.op.name].shape, tuple(v.shape)) for v in variables]
+    return ", ".join(f"{name} is {there} in it and {here} by hp" for name, there, here in shapes if there != here)
 
 
 def _write_state(folder):

@@ -16,7 +16,7 @@ from scipy import stats
 
 from rnn_maturation.hyperparameters import complete_hp, gen_ortho_matrix
 from rnn_maturation.model_directory import load_hp
-from rnn_maturation.network import Model, gen_feed_dict, get_perf, popvec, session_config, tf_popvec
+from rnn_maturation.network import Model, gen_feed_dict, get_perf, popvec, session_config, slim_checkpoint, tf_popvec
 from rnn_maturation.task import generate_trials
 
 tf1 = tf.compat.v1
@@ -930,6 +930,58 @@ def test_restoring_and_saving_add_nothing_to_the_graph(saved):
         assert len(sess.graph.get_operations()) == before
 
 
+def save_slimmable(saved):
+    """Another checkpoint, and what it holds slimmed: the network without the optimizer's state."""
+    model, folder, _ = saved
+    with session(model):
+        model.restore(folder)
+        model.save(folder.parent / "2560", {"state.json": "{}"}, slimmable=True)
+    return folder.parent / "2560"
+
+
+def test_a_slimmed_checkpoint_keeps_the_network_and_loses_the_state_of_the_optimizer(saved):
+    model, _, want = saved
+    folder = save_slimmable(saved)
+    assert_same(restored(model, folder), want)
+    n_bytes = (folder / CHECKPOINT_FILES[1]).stat().st_size
+    for _ in range(2):
+        slim_checkpoint(folder)
+        assert files_in(folder) == [*CHECKPOINT_FILES, "state.json"]
+        assert (folder / CHECKPOINT_FILES[1]).stat().st_size < 0.4 * n_bytes
+    got = restored(model, folder)
+    assert_same({key: got[key] for key in VARIABLES["LeakyRNN"]}, {key: want[key] for key in VARIABLES["LeakyRNN"]})
+    assert not any(got[key].any() for key in got if key.endswith(("Adam", "Adam_1")))
+    with session(model), pytest.raises(ValueError, match=f"{folder} has no optimizer state"):
+        model.restore(folder, whole=True)
+
+
+def test_a_checkpoint_is_whole_also_half_way_through_slimming(saved):
+    model, _, want = saved
+    folder = save_slimmable(saved)
+    os.replace(folder / "variables.ckpt.index", folder / "model.ckpt.index")  # and here the process is killed
+    got = restored(model, folder)
+    assert_same({key: got[key] for key in VARIABLES["LeakyRNN"]}, {key: want[key] for key in VARIABLES["LeakyRNN"]})
+    slim_checkpoint(folder)
+    assert files_in(folder) == [*CHECKPOINT_FILES, "state.json"]
+    assert_same(restored(model, folder), got)
+
+
+def test_slimming_leaves_other_folders_as_they_are(saved):
+    model, folder, want = saved
+    slim_checkpoint(folder)
+    assert_same(restored(model, folder), want)
+    slim_checkpoint(folder.parent / "99")
+    assert files_in(folder.parent) == ["1280"]
+
+
+def test_overwriting_a_slimmable_checkpoint_leaves_nothing_of_it(saved):
+    model, _, _ = saved
+    folder = save_slimmable(saved)
+    want = save_again(saved, folder)
+    slim_checkpoint(folder)
+    assert_same(restored(model, folder), want)
+
+
 # ------------------------------------------------------------------------------------------------ bad checkpoints
 
 
@@ -951,9 +1003,18 @@ def test_a_checkpoint_of_another_network_is_an_error(saved, other, changes, diff
     with session(model):
         model.initialize()
         before = variables_of(model)
-        with pytest.raises(ValueError, match=f"{folder} is of another network.*{difference}"):
+        with pytest.raises(ValueError, match=f"{folder} is of another network.*{difference}.*restore it with the hp"):
             model.restore(folder)
         assert_same(variables_of(model), before)
+
+
+def test_a_checkpoint_with_mixed_rules_is_not_restored_without_them(tmp_path):
+    mixed, plain = build("separate", **QUIET), build("separate", **{**QUIET, "mix_rule": False})
+    with session(mixed):
+        mixed.initialize()
+        mixed.save(tmp_path / "0")
+    with session(plain), pytest.raises(ValueError, match="another network: it has mix_rule/kernel, which this"):
+        plain.restore(tmp_path / "0")
 
 
 def truncations(content):
