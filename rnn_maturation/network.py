@@ -44,7 +44,7 @@ def popvec(y):
     """
     directions = np.arange(y.shape[-1]) * (2 * np.pi / y.shape[-1])
     angle = np.mod(np.arctan2((y * np.sin(directions)).sum(-1), (y * np.cos(directions)).sum(-1)), 2 * np.pi)
-    return np.where(angle < 2 * np.pi, angle, 0.0)  # rounding may give 2 pi itself
+    return np.where(angle >= 2 * np.pi, 0.0, angle)  # rounding may give 2 pi itself; nan stays nan
 
 
 def tf_popvec(y):
@@ -54,7 +54,7 @@ def tf_popvec(y):
     components = tf.tensordot(y, np.stack([np.sin(directions), np.cos(directions)], 1).astype(np.float32), 1)
     circle = np.float32(2 * np.pi)
     angle = tf.math.floormod(tf.atan2(components[..., 0], components[..., 1]), circle)
-    return tf.where(angle < circle, angle, tf.zeros_like(angle))
+    return tf.where(angle >= circle, tf.zeros_like(angle), angle)
 
 
 def get_perf(y_hat, y_loc):

@@ -1103,6 +1103,14 @@ def test_directions_of_tensors_are_those_of_arrays():
     assert circular_distance(direction, popvec(y)).max() < 1e-5
 
 
+def test_an_output_that_is_not_a_number_has_no_direction_and_is_never_correct():
+    y_hat = np.full((2, 2, 9), np.nan)
+    assert np.isnan(popvec(y_hat[..., 1:])).all()
+    with tf.Graph().as_default(), tf1.Session() as sess:
+        assert np.isnan(sess.run(tf_popvec(tf.constant(y_hat[..., 1:], tf.float32)))).all()
+    assert get_perf(y_hat, np.array([[0.0, -1.0]] * 2)).tolist() == [0, 0]
+
+
 def output_towards(direction, fixation, n_time=3):
     """y_hat of one trial: a bump on the ring at the last step, nonsense before."""
     y_hat = np.random.RandomState(0).rand(n_time, 1, 9)
