@@ -435,12 +435,17 @@ class Model:
         Parameters
         ----------
         sess : tf.compat.v1.Session
-        units : int or sequence of ints
+        units : int or sequence of ints, may be empty
+
+        Raises
+        ------
+        ValueError : there is no such unit, or a number is not an integer
         """
         units = np.atleast_1d(units)
         n_rnn = self.hp["n_rnn"]
-        if units.size and (units.min() < 0 or units.max() >= n_rnn):
-            raise ValueError(f"units to lesion must be 0 to {n_rnn - 1}, got {units.tolist()}")
+        if units.size and (units.dtype.kind not in "iu" or units.min() < 0 or units.max() >= n_rnn):
+            raise ValueError(f"units to lesion must be integers from 0 to {n_rnn - 1}, got {units.tolist()}")
+        units = units.astype(int)
         values = dict(zip(self._recurrent, sess.run(self._recurrent), strict=True))
         for value in values.values():
             value[value.shape[0] - n_rnn + units] = 0  # the recurrent rows come last

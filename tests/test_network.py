@@ -695,13 +695,22 @@ def test_lesions_say_so_only_when_asked(capsys):
         assert capsys.readouterr().out == "lesioned units: [0, 3]\n"
 
 
-@pytest.mark.parametrize("units", [-1, N, [0, N]])
+def test_a_lesion_of_no_unit_changes_nothing():
+    model = build("LeakyRNN", **QUIET)
+    with session(model) as sess:
+        model.initialize()
+        before = variables_of(model)
+        model.lesion_units(sess, [])
+        assert_same(variables_of(model), before)
+
+
+@pytest.mark.parametrize("units", [-1, N, [0, N], [1.5], [True] * N, "1", None])  # booleans: a mask is not numbers
 def test_lesions_of_units_that_are_not_there_are_an_error(units):
     model = build("LeakyRNN", **QUIET)
     with session(model) as sess:
         model.initialize()
         before = variables_of(model)
-        with pytest.raises(ValueError, match=f"0 to {N - 1}"):
+        with pytest.raises(ValueError, match=f"integers from 0 to {N - 1}"):
             model.lesion_units(sess, units)
         assert_same(variables_of(model), before)
 
