@@ -151,13 +151,14 @@ class Model:
     """
 
     def __init__(self, model_dir, hp=None, sigma_rec=None, dt=None):
-        hp = load_hp(model_dir) if hp is None else dict(hp)
+        hp = load_hp(model_dir) if hp is None else complete_hp(hp)
         if hp is None:
             raise FileNotFoundError(f"no hp.json in {model_dir}: give hp, or the directory of a trained model")
         if sigma_rec is not None:
             hp["sigma_rec"] = sigma_rec
         if dt is not None:
-            hp.update(dt=dt, alpha=dt / hp["tau"])
+            hp["dt"] = dt
+            del hp["alpha"]  # it follows
         self.model_dir, self.hp = model_dir, complete_hp(hp)
         self._meta_file = None
         tf1.reset_default_graph()

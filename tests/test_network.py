@@ -513,6 +513,16 @@ def test_hyperparameters_of_the_caller_stay_as_they_are(tmp_path):
     assert model.hp["rng"] is hp["rng"]
 
 
+def test_a_time_step_goes_with_hyperparameters_that_only_say_what_differs():
+    hp = {"n_rnn": 3, "tau": 50}
+    model = Model("unused", hp=hp, dt=10)
+    assert (model.hp["alpha"], model.hp["n_input"]) == (0.2, 15) and hp == {"n_rnn": 3, "tau": 50}
+    with pytest.raises(ValueError, match="dt .time step, ms"):
+        Model("unused", hp=hp, dt="10")
+    with pytest.raises(ValueError, match="sigma_rec"):
+        Model("unused", hp=hp, sigma_rec=-1)
+
+
 def test_hyperparameters_are_read_from_the_model_directory(tmp_path):
     (tmp_path / "hp.json").write_text(json.dumps(complete_hp({"n_rnn": 3, "rnn_type": "GRU"})))
     model = Model(str(tmp_path))
