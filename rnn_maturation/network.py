@@ -533,7 +533,7 @@ def _umask():
 
 
 def _sync(path):
-    with open(path, "rb") as file:
+    with open(path, "r+b") as file:  # Windows forces only what is open for writing to the disk
         os.fsync(file.fileno())
 
 
