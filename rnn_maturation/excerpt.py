@@ -80,7 +80,7 @@ def excerpt(model_dir, target_dir, n_checkpoints=40):
             model.save(folder, slimmable=True)
             slim_checkpoint(folder)
             (folder / f"{CHECKPOINT}.meta").unlink()
-    model_directory.save_log(log, target_dir)
+    model_directory.save_log({**log, "model_dir": str(target_dir)}, target_dir)
     model_directory.save_hp(hp, target_dir)
     return chosen
 

@@ -43,7 +43,8 @@ def test_copy_has_the_weights_and_no_optimizer_state(run, tmp_path):
     chosen = excerpt(run, tmp_path / "small", 3)
     assert model_directory.checkpoint_trials(tmp_path / "small") == chosen and len(chosen) == 3
     assert (tmp_path / "small" / "hp.json").read_text() == (run / "hp.json").read_text()
-    assert len(model_directory.load_log(tmp_path / "small")["trials"]) == 7
+    log = json.loads((tmp_path / "small" / "log.json").read_text())
+    assert len(log["trials"]) == 7 and log["model_dir"] == str(tmp_path / "small")
     for trial_num in chosen:
         whole = tf.train.load_checkpoint(str(run / str(trial_num) / "model.ckpt"))
         small = tf.train.load_checkpoint(str(tmp_path / "small" / str(trial_num) / "model.ckpt"))
