@@ -69,6 +69,7 @@ def save_figure(figure, path):
         for ending in FORMATS:
             with atomic_write(folder / f"{Path(path).name}.{ending}") as temporary:
                 figure.savefig(temporary, format=ending, metadata=undated[ending])
+            figure.set_layout_engine("none")  # laid out by the first one
     return folder / f"{Path(path).name}.png"
 
 
@@ -403,9 +404,9 @@ def period_activity(activity, bin_width, result_text, norm, title):
                 box.set(facecolor=STAGE_COLOURS[stage], alpha=0.6)
         _note_gaps(left, finite)
         left.set(xlabel=_activity_label(norm), ylabel="Number of units")
-        right.set(ylabel=_activity_label(norm), title=result_text)
+        right.set(ylabel=_activity_label(norm))
         left.legend(title="marker: mean")
-        figure.suptitle(title)
+        figure.suptitle(f"{title}\n{result_text}", fontsize=10)
     return figure
 
 
@@ -593,14 +594,15 @@ def saccade_errors(errors, labels, title):
         ax.axvline(36, color="0.4", linewidth=0.8, linestyle=":")
         ax.annotate(
             "36° counts\nas correct",
-            (36, 0.8),
+            (36, 0.93),
             xycoords=("data", "axes fraction"),
             xytext=(3, 0),
             textcoords="offset points",
             fontsize=7,
             color="0.35",
         )
-        ax.set(xlabel="Saccade error (°)", ylabel="Share of trials", title=title, xlim=(0, 180), ylim=(0, None))
+        ax.set(xlabel="Saccade error (°)", ylabel="Share of trials", title=title, xlim=(0, 180))
+        ax.set_ylim(0, 1.35 * ax.get_ylim()[1])  # room for the legend
         ax.legend()
     return figure
 

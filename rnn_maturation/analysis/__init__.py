@@ -1,7 +1,8 @@
 """The analyses of the paper: each computes, returns its numbers and writes its figures below figure/."""
 
-from rnn_maturation.analysis.activity import Get_H, compute_H, gen_task_info
+from rnn_maturation.analysis.activity import Get_H, compute_H
 from rnn_maturation.analysis.behavior import odrd_distractor_analysis, saccade_distribut_analysis
+from rnn_maturation.analysis.conditions import gen_task_info
 from rnn_maturation.analysis.decoding import Decoder_analysis, realneuron_Decoder_analysis
 from rnn_maturation.analysis.dpca import neuron_dPCA, real_neuron_dPCA
 from rnn_maturation.analysis.overview import print_basic_info
@@ -17,6 +18,7 @@ from rnn_maturation.analysis.psth import (
 from rnn_maturation.analysis.sample_neuron import sample_neuron_by_trial
 from rnn_maturation.analysis.seldir import seldir_analysis
 from rnn_maturation.analysis.selectivity import generate_neuron_info
+from rnn_maturation.analysis.stages import kept_to_disk, nearest_to_target, spread_over
 from rnn_maturation.analysis.tuning import tunning_analysis
 
 __all__ = [
@@ -42,4 +44,7 @@ __all__ = [
     "neuron_period_activity_analysis",
     "odrd_distractor_analysis",
     "saccade_distribut_analysis",
+    "kept_to_disk",
+    "nearest_to_target",
+    "spread_over",
 ]

@@ -1,178 +1,25 @@
 """Activity of the recurrent units in the test trials: computed from checkpoints, or read from the files that keep it.
 
 Activity is not kept unless asked for: H files of a whole run take tens of gigabytes, computing one takes a tenth of a
-second. What several analyses of the same checkpoint need, the mean activity at each location, is remembered in memory.
+second.
 """
 
-import hashlib
-import json
 import os
 import shutil
-import threading
 import warnings
-from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
-from queue import SimpleQueue
 
 import numpy as np
 
+from rnn_maturation.analysis.conditions import as_list, task_info, test_trials
+from rnn_maturation.analysis.memory import ArrayMemory
+from rnn_maturation.analysis.networks import hp_text, network, noise_seed
 from rnn_maturation.analysis.parallel import in_order
-from rnn_maturation.hyperparameters import plain
-from rnn_maturation.jobs import n_cores
 from rnn_maturation.maturation import flat_trials
-from rnn_maturation.model_directory import (
-    activity_file,
-    checkpoint_dir,
-    checkpoint_trials,
-    load_pickle,
-    save_pickle,
-    task_info_file,
-)
-from rnn_maturation.network import Model, gen_feed_dict, session_config, tf1
-from rnn_maturation.task import generate_trials, rules_dict
+from rnn_maturation.model_directory import activity_file, checkpoint_dir, checkpoint_trials, load_pickle, save_pickle
+from rnn_maturation.network import gen_feed_dict
+from rnn_maturation.task import rules_dict
 
-REMEMBERED_BYTES = 160e6  # location means of 110 checkpoints of odr; a bound, so that long scripts do not grow
-
-
-# ------------------------------------------------------------------------------------------------------- conditions
-
-
-def gen_task_info(hp, log, model_dir, rules, return_trial_store=False):
-    """Write down which trial shows which location, and when the epochs are: task_info.pkl.
-
-    Rules that the file already has stay as they are.
-
-    Parameters
-    ----------
-    hp : dict
-    log : dict or None
-        Not needed; kept for the original's order of arguments.
-    model_dir : str
-    rules : list of str
-    return_trial_store : bool
-        Return the trials too.
-
-    Returns
-    -------
-    {rule: task.Trial} or None
-        The noise-free test trials.
-
-    Raises
-    ------
-    ValueError
-        For a rule that is not in the network's rule set.
-    """
-    file = task_info_file(model_dir)
-    info = load_pickle(file) if file.exists() else {}
-    trials = {rule: test_trials(hp, rule) for rule in as_list(rules)}
-    new = {rule: _conditions(trial) for rule, trial in trials.items() if rule not in info}
-    if new:
-        save_pickle(file, {**info, **new})
-    return trials if return_trial_store else None
-
-
-def _conditions(trial):
-    """What task_info.pkl says of a rule."""
-    rings = np.array(trial.input_loc).reshape(-1, trial.batch_size, trial.n_eachring)
-    shown = [ring.argmax(axis=1) for ring in rings]  # a stimulus each: (B,) location indices
-    info = {f"in_loc_{number}" if number > 1 else "in_loc": where for number, where in enumerate(shown, 1)}
-    return {**info, "in_loc_set": sorted({int(where) for where in shown[0]}), "epoch_info": dict(trial.epochs)}
-
-
-def task_info(hp, model_dir, rule):
-    """Conditions of a rule's test trials, from task_info.pkl, which is completed when it lacks the rule.
-
-    Returns
-    -------
-    dict
-        in_loc (B,) location index of each trial, in_loc_set, epoch_info {epoch: (start, end)} in steps.
-    """
-    rules = rules_dict[hp["ruleset"]]
-    if rule not in rules:
-        raise ValueError(f"The network in {model_dir} never saw a rule {rule!r}: choose one of {', '.join(rules)}.")
-    file = task_info_file(model_dir)
-    if not file.exists() or rule not in load_pickle(file):
-        gen_task_info(hp, None, model_dir, [rule])
-    info = load_pickle(file)[rule]
-    if not {"in_loc", "in_loc_set", "epoch_info"} <= set(info):
-        raise ValueError(f"{file} is not complete for rule {rule}: delete it and it is made again.")
-    return info
-
-
-def epoch_steps(info, rule, epoch):
-    """The steps of an epoch, as a slice.
-
-    Raises
-    ------
-    ValueError
-        When the rule does not have it.
-    """
-    if epoch not in info["epoch_info"]:
-        raise ValueError(f"Rule {rule} has no epoch {epoch!r}: choose one of {', '.join(info['epoch_info'])}.")
-    return slice(*info["epoch_info"][epoch])
-
-
-def test_trials(hp, rule, task_mode="test"):
-    """Noise-free trials of a rule, the same in every call: what the rule draws does not touch hp['rng']."""
-    rng = np.random.RandomState(hp.get("seed", 0))
-    return generate_trials(rule, {**hp, "rng": rng}, task_mode, noise_on=False)
-
-
-def as_list(names):
-    """One name or several, as a list."""
-    return [names] if isinstance(names, str) else list(names)
-
-
-# ----------------------------------------------------------------------------------------------------------- networks
-
-
-class Network:
-    """One graph for all checkpoints of a model: weights are restored into it, in a session for each core."""
-
-    def __init__(self, model_dir, hp):
-        self.model_dir = model_dir
-        with ThreadPoolExecutor(1) as own_thread:  # a default graph belongs to a thread: the caller's stays as it is
-            self.model = own_thread.submit(Model, model_dir, hp=hp).result()
-        self._graph = self.model.h.graph
-        self._graph.finalize()
-        self._idle_sessions = SimpleQueue()
-        for _ in range(n_cores()):
-            # one thread a session, on every machine: results do not depend on how sums are shared out
-            self._idle_sessions.put(tf1.Session(graph=self._graph, config=session_config(threads=1)))
-
-    def run(self, trial_num, tensor, feed):
-        """Value of a tensor in the network as it was at a checkpoint. May be called from several threads."""
-        session = self._idle_sessions.get()
-        try:
-            with self._graph.as_default(), session.as_default():
-                self.model.restore(checkpoint_dir(self.model_dir, trial_num))
-                return session.run(tensor, feed)
-        finally:
-            self._idle_sessions.put(session)
-
-
-def network(hp, model_dir):
-    """The `Network` of a model, built once for all analyses that follow each other on it."""
-    return _network(os.path.abspath(model_dir), _hp_text(hp))
-
-
-@lru_cache(maxsize=1)
-def _network(model_dir, hp_text):
-    return Network(model_dir, json.loads(hp_text))
-
-
-def _hp_text(hp):
-    return json.dumps({key: plain(value) for key, value in hp.items() if key != "rng"}, sort_keys=True)
-
-
-def noise_seed(hp, trial_num, what):
-    """Seed of the recurrent noise, two integers: a pure function of hp['seed'], checkpoint and what is computed."""
-    text = f"{hp.get('seed', 0)} {int(trial_num)} {what}"
-    return np.frombuffer(hashlib.sha256(text.encode()).digest()[:16], dtype="<i8")
-
-
-# ----------------------------------------------------------------------------------------------------------- activity
+REMEMBERED_BYTES = 160e6  # location means of 110 checkpoints of odr: a rule's three stages, no growth in long scripts
 
 
 def compute_H(hp, log, model_dir, rules=None, trial_list=None, recompute=False, save_H_pickle=True):
@@ -216,15 +63,15 @@ def compute_H(hp, log, model_dir, rules=None, trial_list=None, recompute=False, 
         if save_H_pickle:
             save_pickle(activity_file(model_dir, trial_num, rule), activity)
         remember_location_means(hp, model_dir, trial_num, rule, activity)
+        done.append(pair)
 
-    n_done = 0
+    done = []
     try:
-        for _ in in_order(keep, sorted(work), "activity"):
-            n_done += 1
+        list(in_order(keep, sorted(work), "activity"))
     except OSError as error:
         raise OSError(
             error.errno,
-            f"{error.strerror}. compute_H stopped after {n_done} of {len(work)} files; those are whole. "
+            f"{error.strerror}. compute_H stopped after {len(done)} of {len(work)} files; those are whole. "
             "Make room, or choose fewer rules and checkpoints, and call it again: it goes on with the missing ones",
             error.filename,
         ) from error
@@ -325,30 +172,7 @@ def _shortened(names, limit=8):
 # ------------------------------------------------------------------------------------------------------ location means
 
 
-class _Memory:
-    """The arrays used last, up to a number of bytes."""
-
-    def __init__(self, max_bytes):
-        self.max_bytes, self.n_bytes = max_bytes, 0
-        self._arrays, self._lock = OrderedDict(), threading.Lock()
-
-    def get(self, key):
-        with self._lock:
-            if key in self._arrays:
-                self._arrays.move_to_end(key)
-            return self._arrays.get(key)
-
-    def put(self, key, array):
-        with self._lock:
-            if key in self._arrays:
-                self.n_bytes -= self._arrays.pop(key).nbytes
-            self._arrays[key] = array
-            self.n_bytes += array.nbytes
-            while self.n_bytes > self.max_bytes and self._arrays:
-                self.n_bytes -= self._arrays.popitem(last=False)[1].nbytes
-
-
-_memory = _Memory(REMEMBERED_BYTES)
+_memory = ArrayMemory(REMEMBERED_BYTES)
 
 
 def location_means(hp, model_dir, trial_num, rule):
@@ -375,7 +199,7 @@ def _memory_key(hp, model_dir, trial_num, rule):
     file = activity_file(model_dir, trial_num, rule)
     source = file if file.exists() else checkpoint_dir(model_dir, trial_num) / "model.ckpt.index"
     stamp = (source.stat().st_mtime_ns, source.stat().st_size) if source.exists() else None
-    return os.path.abspath(model_dir), trial_num, rule, _hp_text(hp), source.name, stamp
+    return os.path.abspath(model_dir), trial_num, rule, hp_text(hp), source.name, stamp
 
 
 def averaging_matrix(locations):

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from rnn_maturation import figures
-from rnn_maturation.analysis.activity import network, noise_seed, task_info
+from rnn_maturation.analysis.conditions import task_info
+from rnn_maturation.analysis.networks import network, noise_seed
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.stages import mean_performance, present_stages, stage_by_trial
 from rnn_maturation.model_directory import figure_dir

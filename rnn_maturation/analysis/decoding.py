@@ -9,7 +9,8 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.svm import SVC
 
 from rnn_maturation import figures
-from rnn_maturation.analysis.activity import Get_H, task_info
+from rnn_maturation.analysis.activity import Get_H
+from rnn_maturation.analysis.conditions import task_info
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.recorded import artificial_trials, load_recorded_trials
 from rnn_maturation.model_directory import figure_dir

@@ -8,7 +8,8 @@ from scipy.linalg import eigh
 from threadpoolctl import threadpool_limits
 
 from rnn_maturation import figures
-from rnn_maturation.analysis.activity import Get_H, task_info
+from rnn_maturation.analysis.activity import Get_H
+from rnn_maturation.analysis.conditions import task_info
 from rnn_maturation.analysis.recorded import load_recorded_trials
 from rnn_maturation.maturation import performance_at, smooth
 from rnn_maturation.model_directory import figure_dir
@@ -74,18 +75,17 @@ def demixed_pca(trials, regularizer="auto", n_components=10):
     the maturation paper.
     """
     trials = _checked(trials, n_components)
-    if isinstance(regularizer, str):
-        with threadpool_limits(1, user_api="blas"):  # hundreds of small matrices: more threads only wait for each other
+    with threadpool_limits(1, user_api="blas"):  # hundreds of small matrices: more threads only wait for each other
+        if isinstance(regularizer, str):
             regularizer = _choose_regularizer(trials, regularizer, n_components)
-    mean, parts = _marginalise(trials.mean(axis=0))
-    n_units, n_locations, n_time = trials.shape[1:]
-    fits = _Gram(mean, parts).fit(regularizer, n_components)
+        mean, parts = _marginalise(trials.mean(axis=0))
+        fits = _Gram(mean, parts).fit(regularizer, n_components)
     decoders, encoders, components, explained = {}, {}, {}, {}
     for part, (decoder, encoder) in fits.items():
         padding = ((0, 0), (0, n_components - encoder.shape[1]))
         decoders[part], encoders[part] = np.pad(decoder, padding), np.pad(encoder, padding)
         seen = decoders[part].T @ mean
-        components[part] = seen.reshape(n_components, n_locations, n_time)
+        components[part] = seen.reshape(n_components, *trials.shape[2:])
         explained[part] = (seen**2).sum(axis=1) / (mean**2).sum()
     return DemixedPCA(components, decoders, encoders, explained, float(regularizer))
 

@@ -7,11 +7,13 @@ import pandas as pd
 from scipy.stats import ttest_ind_from_stats
 
 from rnn_maturation import figures
-from rnn_maturation.analysis.activity import epoch_steps, location_means, present_trials, task_info
+from rnn_maturation.analysis.activity import location_means, present_trials
+from rnn_maturation.analysis.conditions import check_epochs, epoch_steps, task_info
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.selectivity import (
     DEFAULT_TYPES,
     check_types,
+    complete_neuron_info,
     load_neuron_info,
     select_units,
     warn_of_zero_fixation,
@@ -49,21 +51,27 @@ def gen_PSTH_log(hp, trial_list, model_dir, rule, seltive_epoch, n_types=DEFAULT
     {trial number: (n_units, n_time) array}
         Units ascending; (0, n_time) where a checkpoint has no such units; nan where the fixation level is zero.
     """
-    check_types(n_types)
-    info = task_info(hp, model_dir, rule)
-    epoch_steps(info, rule, seltive_epoch)
-    fixation = epoch_steps(info, rule, "fix1")
     trials = present_trials(model_dir, flat_trials(trial_list, rule), rule)
-
-    def of_checkpoint(trial_num):
-        neuron_info = load_neuron_info(hp, model_dir, trial_num, rule, seltive_epoch)
-        units, preferred = select_units(neuron_info, n_types)
-        means = location_means(hp, model_dir, trial_num, rule)
-        return unit_psths(means, units, preferred, fixation, norm, oppo_sel_dir)
-
-    psth_log = dict(zip(trials, in_order(of_checkpoint, trials, f"PSTH {rule} {seltive_epoch}"), strict=True))
+    psth_log = _psths(hp, trials, model_dir, rule, seltive_epoch, n_types, norm, oppo_sel_dir)
     warn_of_zero_fixation(sum(int(np.isnan(psths).all(axis=1).sum()) for psths in psth_log.values()))
     return psth_log
+
+
+def _psths(hp, trials, model_dir, rule, epoch, n_types, norm, opposite):
+    """What `gen_PSTH_log` returns, without its warning."""
+    check_types(n_types)
+    info = task_info(hp, model_dir, rule)
+    check_epochs(info, rule, epoch)
+    fixation = epoch_steps(info, rule, "fix1")
+    complete_neuron_info(hp, model_dir, trials, rule, epoch)
+
+    def of_checkpoint(trial_num):
+        neuron_info = load_neuron_info(model_dir, trial_num, rule, epoch)
+        units, preferred = select_units(neuron_info, n_types)
+        means = location_means(hp, model_dir, trial_num, rule)
+        return unit_psths(means, units, preferred, fixation, norm, opposite)
+
+    return dict(zip(trials, in_order(of_checkpoint, trials, f"PSTH {rule} {epoch}"), strict=True))
 
 
 def unit_psths(means, units, preferred, fixation, norm=True, opposite=False):
@@ -175,7 +183,9 @@ def plot_PSTH_neuron_selected(
     """
     stages = present_stages(hp, log, model_dir, rule, trial_list)
     trials = list(stage_by_trial(stages))
-    infos = {t: load_neuron_info(hp, model_dir, t, rule, epoch) for t in trials}
+    check_epochs(task_info(hp, model_dir, rule), rule, epoch)
+    complete_neuron_info(hp, model_dir, trials, rule, epoch)
+    infos = {t: load_neuron_info(model_dir, t, rule, epoch) for t in trials}
     chosen = select_units(infos[trials[-1]], n_types_selected)[0] if selected_n_list is None else selected_n_list
     limits = [select_units(infos[trial], n_types_intersection_limit)[0] for trial in trials]
     chosen = sorted({int(unit) for unit in chosen}.intersection(*(set(units.tolist()) for units in limits)))
@@ -201,7 +211,7 @@ def _psth_logs(hp, stages, model_dir, rule, epoch, n_types, norm, with_opposite,
     trials = list(stage_by_trial(stages))
     arguments = hp, trials, model_dir, rule, epoch, n_types, norm
     preferred = checked_log(psth_log, trials) if psth_log is not None else gen_PSTH_log(*arguments)
-    return preferred, gen_PSTH_log(*arguments, oppo_sel_dir=True) if with_opposite else None
+    return preferred, _psths(*arguments, opposite=True) if with_opposite else None
 
 
 def checked_log(psth_log, trials):

@@ -37,7 +37,7 @@ def load_recorded_trials(neuron_file, time_len=176, trial_per_loc=8, loc_num=Non
     n_locations = len(table) // per_location if loc_num is None else loc_num
     if len(table) != n_locations * per_location or not n_locations or table.shape[1] < 2:
         raise ValueError(
-            f"{neuron_file} has {len(table)} rows and {table.shape[1]} columns; expected a column of locations and one a "
+            f"{neuron_file} has {len(table)} rows and {table.shape[1]} columns; expected one of locations and one a "
             f"unit, and locations ({loc_num or 'any number'}) x {trial_per_loc} trials x {time_len} steps rows. "
             "Give loc_num, trial_per_loc and time_len as they are in the file."
         )

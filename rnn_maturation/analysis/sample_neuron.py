@@ -1,8 +1,9 @@
 """Pages that show single units: activity at each location and polar tuning."""
 
 from rnn_maturation import figures
-from rnn_maturation.analysis.activity import epoch_steps, location_means, present_trials, task_info
-from rnn_maturation.analysis.selectivity import check_types, load_neuron_info, select_units
+from rnn_maturation.analysis.activity import location_means, present_trials
+from rnn_maturation.analysis.conditions import check_epochs, task_info
+from rnn_maturation.analysis.selectivity import check_types, complete_neuron_info, load_neuron_info, select_units
 from rnn_maturation.analysis.stages import stage_by_trial
 from rnn_maturation.maturation import flat_trials, performance_at, trials_by_stage
 from rnn_maturation.model_directory import figure_dir
@@ -36,14 +37,15 @@ def sample_neuron_by_trial(hp, log, model_dir, rule, epoch, trial_list, n_type, 
     """
     check_types(n_type)
     info = task_info(hp, model_dir, rule)
-    epoch_steps(info, rule, epoch)
+    check_epochs(info, rule, epoch)
     if len(info["in_loc_set"]) != 8:
         raise ValueError(f"The pages show 8 locations; {model_dir} has {len(info['in_loc_set'])} (n_eachring).")
     trials = present_trials(model_dir, flat_trials(trial_list, rule), rule)
     stages = trials_by_stage(trial_list if isinstance(trial_list, dict) else trials, hp, log, rule)
+    complete_neuron_info(hp, model_dir, trials, rule, epoch)
     stage_of, drawn = stage_by_trial(stages), {}
     for trial in trials:
-        neuron_info = load_neuron_info(hp, model_dir, trial, rule, epoch)
+        neuron_info = load_neuron_info(model_dir, trial, rule, epoch)
         chosen = select_units(neuron_info, n_type)[0].tolist()
         drawn[trial] = [unit for unit in chosen if units is None or unit in units][:max_units]
         folder = figure_dir(model_dir) / rule / epoch / "sample_neuron" / f"{trial}{stage_of[trial]}" / n_type

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 
 from rnn_maturation import figures
-from rnn_maturation.analysis.activity import epoch_steps, present_trials, task_info
-from rnn_maturation.analysis.selectivity import check_types, load_neuron_info, select_units
+from rnn_maturation.analysis.activity import present_trials
+from rnn_maturation.analysis.conditions import check_epochs, task_info
+from rnn_maturation.analysis.selectivity import check_types, complete_neuron_info, load_neuron_info, select_units
 from rnn_maturation.maturation import flat_trials
 from rnn_maturation.model_directory import atomic_write, figure_dir, load_hp
 from rnn_maturation.task import rule_name
@@ -31,12 +32,15 @@ def seldir_analysis(model_dir, rule1, epoch1, rule2, epoch2, trial_list, n_types
     hp = load_hp(model_dir)
     if hp is None:
         raise FileNotFoundError(f"{model_dir} has no hp.json: it is not a model directory.")
-    for rule, epoch in ((rule1, epoch1), (rule2, epoch2)):
-        epoch_steps(task_info(hp, model_dir, rule), rule, epoch)
     requested = flat_trials(trial_list, rule1)
+    trials = present_trials(model_dir, present_trials(model_dir, requested, rule1), rule2)
+    tasks = ((rule1, epoch1), (rule2, epoch2))
+    for rule, epoch in tasks:
+        check_epochs(task_info(hp, model_dir, rule), rule, epoch)
+        complete_neuron_info(hp, model_dir, trials, rule, epoch)
     rows = {}
-    for trial in present_trials(model_dir, present_trials(model_dir, requested, rule1), rule2):
-        both = [load_neuron_info(hp, model_dir, trial, r, e) for r, e in ((rule1, epoch1), (rule2, epoch2))]
+    for trial in trials:
+        both = [load_neuron_info(model_dir, trial, rule, epoch) for rule, epoch in tasks]
         rows[trial] = count_shared(*(select_units(neuron_info, kinds) for neuron_info in both))
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["inter", "samedir", "diffdir"]).reindex(requested)
     table.index.name = "trial"

@@ -5,15 +5,8 @@ import warnings
 import numpy as np
 from scipy import special
 
-from rnn_maturation.analysis.activity import (
-    Get_H,
-    as_list,
-    averaging_matrix,
-    epoch_steps,
-    present_trials,
-    remember_location_means,
-    task_info,
-)
+from rnn_maturation.analysis.activity import Get_H, averaging_matrix, present_trials, remember_location_means
+from rnn_maturation.analysis.conditions import as_list, check_epochs, task_info
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.maturation import flat_trials
 from rnn_maturation.model_directory import load_pickle, neuron_info_file, save_pickle
@@ -65,26 +58,43 @@ def generate_neuron_info(
     criteria["abs_active_thresh"] = abs_active_thresh
     work = {}
     for rule in as_list(rules):
-        info = task_info(hp, model_dir, rule)
-        for epoch in as_list(epochs):
-            epoch_steps(info, rule, epoch)
-        for trial_num in present_trials(model_dir, flat_trials(trial_list, rule), rule):
-            files = {epoch: neuron_info_file(model_dir, trial_num, rule, epoch) for epoch in as_list(epochs)}
-            files = {epoch: file for epoch, file in files.items() if recompute or not file.exists()}
-            if files:
-                work[trial_num, rule] = files
+        check_epochs(task_info(hp, model_dir, rule), rule, epochs)
+        trials = present_trials(model_dir, flat_trials(trial_list, rule), rule)
+        work.update(_missing_files(model_dir, trials, rule, epochs, recompute))
+    n_undefined = _write_neuron_infos(hp, model_dir, work, criteria, "selectivity" if verbose else None)
+    if norm:
+        warn_of_zero_fixation(n_undefined)
+
+
+def complete_neuron_info(hp, model_dir, trials, rule, epoch):
+    """Compute the neuron_info that checkpoints lack, with the defaults of `generate_neuron_info`."""
+    _write_neuron_infos(
+        hp, model_dir, _missing_files(model_dir, trials, rule, epoch), {}, f"selectivity {rule} {epoch}"
+    )
+
+
+def _missing_files(model_dir, trials, rule, epochs, also_present=False):
+    """{(trial number, rule): {epoch: file}} of the neuron_info files that are to be written."""
+    missing = {}
+    for trial_num in trials:
+        files = {epoch: neuron_info_file(model_dir, trial_num, rule, epoch) for epoch in as_list(epochs)}
+        files = {epoch: file for epoch, file in files.items() if also_present or not file.exists()}
+        if files:
+            missing[trial_num, rule] = files
+    return missing
+
+
+def _write_neuron_infos(hp, model_dir, work, criteria, description):
+    """Write files; the number of active units (at each checkpoint) without a normalised rate somewhere."""
 
     def classify(item):
         (trial_num, rule), files = item
         return _write_neuron_info(hp, model_dir, trial_num, rule, files, criteria)
 
-    n_undefined = sum(in_order(classify, sorted(work.items()), "selectivity" if verbose else None))
-    if norm:
-        warn_of_zero_fixation(n_undefined)
+    return sum(in_order(classify, sorted(work.items()), description))
 
 
 def _write_neuron_info(hp, model_dir, trial_num, rule, files, criteria):
-    """Classify the units in the given epochs; the number of active units without a normalised rate somewhere."""
     info = task_info(hp, model_dir, rule)
     activity = Get_H(hp, model_dir, trial_num, rule)
     remember_location_means(hp, model_dir, trial_num, rule, activity)
@@ -107,11 +117,9 @@ def warn_of_zero_fixation(n_units):
         )
 
 
-def load_neuron_info(hp, model_dir, trial_num, rule, epoch):
-    """Neuron info of a checkpoint, computed with the defaults of `generate_neuron_info` where it is missing."""
+def load_neuron_info(model_dir, trial_num, rule, epoch):
+    """Neuron info of a checkpoint, from its file."""
     file = neuron_info_file(model_dir, trial_num, rule, epoch)
-    if not file.exists():
-        generate_neuron_info(hp, model_dir, [epoch], [trial_num], [rule], verbose=False)
     neuron_info = load_pickle(file)
     if not isinstance(neuron_info, dict) or not {*UNIT_TYPES, "firerate_loc_order"} <= set(neuron_info):
         raise ValueError(f"{file} is not a neuron_info file of this program. Delete it and it is computed again.")

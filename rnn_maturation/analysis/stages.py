@@ -4,6 +4,7 @@ import numpy as np
 
 from rnn_maturation.analysis.activity import present_trials
 from rnn_maturation.maturation import STAGES, flat_trials, performance_at, trials_by_stage
+from rnn_maturation.model_directory import checkpoint_trials
 
 
 def present_stages(hp, log, model_dir, rule, trial_list):
@@ -37,3 +38,30 @@ def range_name(trial_list, rule):
         return "auto_choose", None
     trials = flat_trials(trial_list, rule)
     return f"({trials[0]}, {trials[-1]})", trials[1] - trials[0] if len(trials) > 1 else None
+
+
+# --------------------------------------------------------------------------------- choosing checkpoints in scripts
+
+
+def kept_to_disk(ranges, model_dir):
+    """Those trial numbers of {rule: {stage: trial numbers}} that have a checkpoint on disk."""
+    on_disk = set(checkpoint_trials(model_dir))
+    return {r: {s: [t for t in trials if t in on_disk] for s, trials in stages.items()} for r, stages in ranges.items()}
+
+
+def spread_over(ranges, number):
+    """At most `number` trial numbers of each rule and stage, evenly spread, the last one among them."""
+    return {r: {s: _spread(trials, number) for s, trials in stages.items()} for r, stages in ranges.items()}
+
+
+def _spread(trials, number):
+    return [trials[i] for i in np.unique(np.linspace(len(trials) - 1, 0, min(number, len(trials))).astype(int))]
+
+
+def nearest_to_target(hp, log, rule, stages):
+    """{stage: the trial number whose performance is nearest to the stage's target}, of {stage: trial numbers}."""
+
+    def distance(trial, stage):
+        return abs(performance_at(log, rule, trial) - hp[f"{stage}_target_perf"])
+
+    return {s: min(trials, key=lambda trial, s=s: distance(trial, s)) for s, trials in stages.items() if trials}

@@ -8,9 +8,16 @@ from scipy.optimize import curve_fit
 from scipy.stats import ttest_ind
 
 from rnn_maturation import figures
-from rnn_maturation.analysis.activity import epoch_steps, task_info
+from rnn_maturation.analysis.conditions import check_epochs, task_info
 from rnn_maturation.analysis.parallel import in_order
-from rnn_maturation.analysis.selectivity import DEFAULT_TYPES, check_types, load_neuron_info, select_units
+from rnn_maturation.analysis.selectivity import (
+    DEFAULT_TYPES,
+    check_types,
+    complete_neuron_info,
+    load_neuron_info,
+    select_units,
+    warn_of_zero_fixation,
+)
 from rnn_maturation.analysis.stages import mean_performance, present_stages, range_name, stage_by_trial
 from rnn_maturation.model_directory import figure_dir
 from rnn_maturation.task import rule_name
@@ -39,15 +46,17 @@ def tunning_analysis(
         'growth': mean performance}}; 'height_ttest': {(stage, stage): p}, in the order early, mid, mature.
     """
     check_types(n_types)
-    epoch_steps(task_info(hp, model_dir, rule), rule, epoch)
+    check_epochs(task_info(hp, model_dir, rule), rule, epoch)
     stages = present_stages(hp, log, model_dir, rule, trial_list)
     trials = list(stage_by_trial(stages))
+    complete_neuron_info(hp, model_dir, trials, rule, epoch)
 
     def of_checkpoint(trial):
-        neuron_info = load_neuron_info(hp, model_dir, trial, rule, epoch)
+        neuron_info = load_neuron_info(model_dir, trial, rule, epoch)
         return neuron_info["firerate_loc_order"][select_units(neuron_info, n_types)[0]]
 
     rates = dict(zip(trials, in_order(of_checkpoint, trials, f"tuning {rule} {epoch}"), strict=True))
+    warn_of_zero_fixation(sum(int(np.isnan(of_units).any(axis=1).sum()) for of_units in rates.values()))
     results, heights = {}, {}
     for stage, its_trials in stages.items():
         curve = stage_curve([rates[trial] for trial in its_trials])
