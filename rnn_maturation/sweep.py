@@ -8,6 +8,7 @@ import contextlib
 import csv
 import os
 import secrets
+import warnings
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -227,7 +228,7 @@ def _row(run, state, message):
         reached = _reached(run)
         if state is None:
             row["state"] = "trained" if _is_trained(run) else "unfinished"
-    except FileNotFoundError:
+    except OSError:  # not begun
         return {**row, "state": state or "unfinished"}
     except ValueError as error:
         return {**row, "state": state or "failed", "message": message or str(error)}
@@ -293,14 +294,14 @@ def _save_table(tasks, outcomes):
 
 def _earlier_outcomes(root):
     """States in the file that is there, of runs that are on disk and have not been trained to their target since."""
-    path, on_disk = Path(root) / TABLE_FILE, set(find_runs(root))
+    path, outcomes = Path(root) / TABLE_FILE, {}
     if not path.exists():
-        return {}
-    outcomes = {}
-    with open(path, newline="", encoding="utf-8") as file:
+        return outcomes
+    on_disk = {(run.variant, str(run.seed)): run for run in find_runs(root)}
+    with open(path, newline="", encoding="utf-8", errors="replace") as file:
         for row in csv.DictReader(file):
-            run = Run(row.get("variant"), int(row["seed"]), str(root)) if row.get("seed", "").isdigit() else None
-            if run in on_disk and row.get("state") in ("limit", "diverged", "refused", "failed", "stopped"):
+            run = on_disk.get((row.get("variant"), row.get("seed")))
+            if run and row.get("state") in ("limit", "diverged", "refused", "failed", "stopped"):
                 with contextlib.suppress(OSError, ValueError):
                     if not _is_trained(run):
                         outcomes[run] = row["state"], row.get("message", "")
@@ -348,7 +349,7 @@ def plot_sweep_summary(root="data", patterns=()):
         When no run is on disk.
     """
     wanted = {run.variant for run in choose_runs(patterns or ["*"])}
-    runs = [run for run in find_runs(root) if run.variant in wanted and (Path(run.model_dir) / "log.json").exists()]
+    runs = [run for run in find_runs(root) if run.variant in wanted and _has_log(run)]
     if not runs:
         raise FileNotFoundError(f"no run of these variants below {root}: train some, or name their folder with --root")
     folder = figure_dir("sweep")
@@ -358,10 +359,19 @@ def plot_sweep_summary(root="data", patterns=()):
         medians = {rule: median_growth(rule_curves) for rule, rule_curves in curves.items()}
         figure = figures.growth_over_seeds(curves, medians, rule_name, f"{variant}, {_counted(of_variant)}")
         figures.save_figure(figure, folder / f"growth_{variant}")
-    table = write_table(root)
-    table = table[table["variant"].isin(wanted)]
+    table = sweep_table(runs, _earlier_outcomes(root))
     figures.save_figure(figures.trials_to_criterion(table, CRITERIA, rule_name), folder / "trials_to_criterion")
     return table
+
+
+def _has_log(run):
+    try:
+        return bool(_reached(run))
+    except OSError:
+        return False
+    except ValueError as error:
+        warnings.warn(f"A run is left out: {error}", stacklevel=3)
+        return False
 
 
 def _counted(runs):

@@ -49,12 +49,12 @@ def train_in_process(sweep, task):
         The last line of its log file.
     """
     model_dir = Path(task["model_dir"])
+    if sweep in _stopped_sweeps:
+        return "waiting", "not begun"
     model_dir.mkdir(parents=True, exist_ok=True)
     with open(model_dir / LOG_FILE, "ab") as log_file:
         process = _start(sweep, task, log_file)
-        if process is None:
-            return "waiting", "not begun"
-        code = process.wait()
+    code = process.wait()
     with _lock:
         del _running[process]
         process.stdin.close()
@@ -71,8 +71,6 @@ def _start(sweep, task, log_file):
     environment = thread_environment(task["threads"])
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")]))
     with _lock:
-        if sweep in _stopped_sweeps:
-            return None
         process = subprocess.Popen(
             [sys.executable, "-u", "-m", "rnn_maturation.training_process", json.dumps(task)],
             stdin=subprocess.PIPE,
@@ -82,6 +80,8 @@ def _start(sweep, task, log_file):
             start_new_session=True,  # Ctrl-C is for the parent, which tells its processes in its own way
         )
         _running[process] = sweep
+        if sweep in _stopped_sweeps:  # in this very moment
+            process.stdin.close()
     return process
 
 
