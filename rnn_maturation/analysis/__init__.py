@@ -15,6 +15,7 @@ from rnn_maturation.analysis.psth import (
     plot_PSTH,
     plot_PSTH_neuron_selected,
 )
+from rnn_maturation.analysis.report import reproduction_report
 from rnn_maturation.analysis.sample_neuron import sample_neuron_by_trial
 from rnn_maturation.analysis.seldir import seldir_analysis
 from rnn_maturation.analysis.selectivity import generate_neuron_info
@@ -44,6 +45,7 @@ __all__ = [
     "neuron_period_activity_analysis",
     "odrd_distractor_analysis",
     "saccade_distribut_analysis",
+    "reproduction_report",
     "kept_to_disk",
     "nearest_to_target",
     "spread_over",

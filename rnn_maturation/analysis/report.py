@@ -1,0 +1,242 @@
+"""Which findings of the paper a network reproduces: measured, judged and written as a page."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from statsmodels.stats.proportion import proportion_confint
+
+from rnn_maturation.analysis import report_page
+from rnn_maturation.analysis.findings import FINDINGS, REFERENCES, has_needed, is_number, judge, show
+from rnn_maturation.analysis.measures import measure
+from rnn_maturation.analysis.report_data import NotDecidable, Run
+from rnn_maturation.analysis.report_figures import report_figures
+from rnn_maturation.hyperparameters import changed_keys, get_default_hp, plain
+from rnn_maturation.model_directory import atomic_write, figure_dir
+
+REPRODUCED, NOT_REPRODUCED, NOT_DECIDABLE = "reproduced", "not reproduced", "not decidable here"
+PAPER_HP = {**get_default_hp("all_new"), "activation": "softplus", "mix_rule": True, "target_perf": 0.995}
+NOT_A_SETTING = {"seed", "rule_trains", "rules", "rule_probs", "save_name", "c_intsyn", "ksi_intsyn"}
+
+
+def reproduction_report(model_dir, checkpoints_per_stage=16, folder=None):
+    """Judge which findings of the paper a network, or each of several, reproduces; write report.html, .md and .json.
+
+    Activity is computed at some checkpoints of each rule and stage, those of its maturation: from the end of the
+    plateau to 38,400 trials after maturity. A finding for which checkpoints or rules are missing is 'not decidable
+    here'. The criteria, with tolerance and reason, are the table `findings.FINDINGS`. Nothing is written to the model
+    directory.
+
+    Parameters
+    ----------
+    model_dir : str or list of str
+        A run, or several: then findings are counted over networks, with Wilson's 95 % interval, and numbers are
+        medians.
+    checkpoints_per_stage : int
+        At most so many of each rule and stage.
+    folder : str, optional
+        Where the report is written; default: figure/figure_<model>, for several runs figure/figure_of_<n>_networks.
+
+    Returns
+    -------
+    dict
+        The content of report.json. One run: 'network', 'settings', 'stages', 'findings' (a dict each with the claim,
+        the published, reference and own numbers, 'verdict' and 'note'), 'counts', 'files'. Several: 'networks', and
+        'findings' with 'n_reproduced', 'n_decidable', 'interval', 'medians' and 'verdicts' of each network.
+
+    Raises
+    ------
+    FileNotFoundError
+        A directory is not that of a run.
+    ValueError
+        An empty list, the same directory twice, or checkpoints_per_stage less than 2.
+    """
+    if checkpoints_per_stage < 2:
+        raise ValueError(f"checkpoints_per_stage must be at least 2, not {checkpoints_per_stage}.")
+    if isinstance(model_dir, str | Path):
+        return _report_of_one(model_dir, checkpoints_per_stage, folder)
+    return _report_of_many(list(model_dir), checkpoints_per_stage, folder)
+
+
+def _report_of_one(model_dir, checkpoints_per_stage, folder):
+    run = Run(model_dir, checkpoints_per_stage)
+    report = judge_run(run)
+    folder = Path(folder) if folder else figure_dir(model_dir)
+    return _written(report, folder, report_page.one_network(report, report_figures(run)))
+
+
+def _report_of_many(model_dirs, checkpoints_per_stage, folder):
+    names = network_names(model_dirs)
+    reports = [judge_run(Run(model_dir, checkpoints_per_stage)) for model_dir in model_dirs]
+    report = summarise(dict(zip(names, reports, strict=True)))
+    folder = Path(folder) if folder else Path("figure") / f"figure_of_{len(names)}_networks"
+    return _written(report, folder, report_page.several_networks(report))
+
+
+def _written(report, folder, page):
+    """Write the page in three formats; the report with the names of the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {ending: str(folder / f"report.{ending}") for ending in ("html", "md", "json")}
+    report = {**report, "files": files}
+    text = json.dumps(json_ready(report), indent=1, ensure_ascii=False, allow_nan=False)
+    for ending, content in {"html": page["html"], "md": page["md"], "json": text}.items():
+        with atomic_write(files[ending]) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+    return report
+
+
+# ------------------------------------------------------------------------------------------------------- one network
+
+
+def judge_run(run):
+    """Everything that a report says of one network, apart from its figures."""
+    findings = [judge_finding(finding, run) for finding in FINDINGS]
+    verdicts = [finding["verdict"] for finding in findings]
+    return {
+        "network": describe(run),
+        "settings": {key: list(values) for key, values in changed_settings(run.hp).items()},
+        "stages": run.stages,
+        "normalised": run.norm,
+        "levels": {stage: run.hp[f"{stage}_target_perf"] for stage in ("early", "mid")},
+        "findings": findings,
+        "counts": {verdict: verdicts.count(verdict) for verdict in (REPRODUCED, NOT_REPRODUCED, NOT_DECIDABLE)},
+    }
+
+
+def judge_finding(finding, run):
+    """A row of the report."""
+    try:
+        measured = measure(finding.key, run)
+        numbers, note = measured.numbers, measured.note
+        holds = judge(finding, numbers)
+        if holds is None:
+            note = "; ".join(filter(None, [note, why_open(finding, numbers)]))
+    except NotDecidable as reason:
+        numbers, note, holds = {}, str(reason), None
+    return {
+        **described(finding),
+        "numbers": {name: float(value) for name, value in numbers.items()},
+        "shown": show(finding, numbers),
+        "verdict": {True: REPRODUCED, False: NOT_REPRODUCED, None: NOT_DECIDABLE}[holds],
+        "note": note,
+    }
+
+
+def why_open(finding, numbers):
+    """Why measured numbers do not decide."""
+    if has_needed(finding, numbers):
+        return "a step is less than twice its standard error: more checkpoints are needed"
+    return "too few checkpoints of a stage have such units"
+
+
+def described(finding):
+    """What is known of a finding without a network: claim, criterion, published and reference numbers."""
+    return {
+        **{name: getattr(finding, name) for name in ("key", "group", "claim", "source", "criterion", "reason")},
+        "published": show(finding, finding.published),
+        "references": {
+            name: {"shown": show(finding, numbers), "meets_criterion": judge(finding, {"chance": 0.125, **numbers})}
+            for name, numbers in zip(REFERENCES, finding.references, strict=True)
+        },
+    }
+
+
+def describe(run):
+    """Where a run is and how long it was."""
+    return {
+        "model_dir": run.model_dir,
+        "name": figure_dir(run.model_dir).name.removeprefix("figure_"),
+        "seed": plain(run.hp.get("seed")),
+        "trials": run.log["trials"][-1],
+        "n_checkpoints_on_disk": len(run.on_disk),
+        "n_checkpoints_used": len({t for stages in run.stages.values() for ts in stages.values() for t in ts}),
+        "checkpoints_per_stage": run.checkpoints_per_stage,
+        "final_performance": {rule: float(run.performance(rule)[-1]) for rule in run.rules},
+    }
+
+
+def changed_settings(hp):
+    """Hyper-parameters that differ from those of the paper's network: {key: (the paper's, this one's)}."""
+    return {key: values for key, values in changed_keys(PAPER_HP, hp).items() if key not in NOT_A_SETTING}
+
+
+# -------------------------------------------------------------------------------------------------- several networks
+
+
+def network_names(model_dirs):
+    """A name for each directory: its last part, or the whole path where several have the same.
+
+    Raises
+    ------
+    ValueError
+        When there is none, or one is there twice and would be counted twice.
+    """
+    if not model_dirs:
+        raise ValueError("reproduction_report was given an empty list: name at least one model directory.")
+    paths = [Path(model_dir).resolve() for model_dir in model_dirs]
+    twice = {str(path) for path in paths if paths.count(path) > 1}
+    if twice:
+        raise ValueError(f"{', '.join(sorted(twice))} is given more than once and would be counted so.")
+    last = [path.name for path in paths]
+    return [str(m) if last.count(name) > 1 else name for m, name in zip(model_dirs, last, strict=True)]
+
+
+def summarise(reports):
+    """Findings counted over networks.
+
+    Parameters
+    ----------
+    reports : {name: what `judge_run` gave}
+    """
+    findings = [count_finding(number, finding, reports) for number, finding in enumerate(FINDINGS)]
+    networks = {
+        name: {key: report[key] for key in ("network", "settings", "stages", "counts")}
+        for name, report in reports.items()
+    }
+    return {"networks": networks, "findings": findings}
+
+
+def count_finding(number, finding, reports):
+    """A row of the report over networks."""
+    rows = {name: report["findings"][number] for name, report in reports.items()}
+    verdicts = [row["verdict"] for row in rows.values()]
+    n_reproduced = verdicts.count(REPRODUCED)
+    n_decidable = len(verdicts) - verdicts.count(NOT_DECIDABLE)
+    medians = median_numbers([row["numbers"] for row in rows.values()])
+    return {
+        **described(finding),
+        "n_reproduced": n_reproduced,
+        "n_decidable": n_decidable,
+        "interval": wilson_interval(n_reproduced, n_decidable),
+        "medians": medians,
+        "medians_shown": show(finding, medians),
+        "verdicts": {name: row["verdict"] for name, row in rows.items()},
+        "numbers": {name: row["numbers"] for name, row in rows.items()},
+        "shown": {name: row["shown"] for name, row in rows.items()},
+        "notes": {name: row["note"] for name, row in rows.items()},
+    }
+
+
+def wilson_interval(n_successes, n):
+    """Wilson's 95 % interval of a proportion, [0, 1] where nothing was counted."""
+    if n == 0:
+        return [0.0, 1.0]
+    return [float(bound) for bound in proportion_confint(n_successes, n, alpha=0.05, method="wilson")]
+
+
+def median_numbers(numbers_of_networks):
+    """Median of each number over the networks that have it."""
+    names = dict.fromkeys(name for numbers in numbers_of_networks for name in numbers)
+    known = {name: [n[name] for n in numbers_of_networks if is_number(n.get(name))] for name in names}
+    return {name: float(np.median(values)) for name, values in known.items() if values}
+
+
+def json_ready(value):
+    """The same with None for nan and infinite numbers, which JSON does not have, and text keys."""
+    if isinstance(value, dict):
+        return {str(key): json_ready(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_ready(item) for item in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return plain(value)

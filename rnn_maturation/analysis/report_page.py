@@ -1,0 +1,206 @@
+"""The reproduction report as a page: HTML that needs no other file, and Markdown."""
+
+import base64
+from html import escape
+from io import BytesIO
+
+from rnn_maturation.analysis.findings import REFERENCES
+
+MARKS = {"reproduced": ("✓", "yes"), "not reproduced": ("✗", "no"), "not decidable here": ("?", "open")}
+DPI = 110
+STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 1240px; margin: 2em auto;
+  padding: 0 1em }
+h1 { font-size: 1.5em; margin-bottom: .2em } h2 { font-size: 1.15em; margin-top: 2em }
+.summary { font-size: 1.15em } .scroll { overflow-x: auto }
+table { border-collapse: collapse; width: 100% }
+th, td { text-align: left; vertical-align: top; padding: .45em .6em; border-bottom: 1px solid #ddd }
+thead th { border-bottom: 2px solid #888; font-size: .9em } th[scope=row] { font-weight: 600; min-width: 14em }
+th.group { background: #f0f2f5; padding-top: .7em } td { min-width: 7em; font-size: .93em }
+.small { color: #555; font-size: .86em; font-weight: 400 } details { margin-top: .2em } summary { cursor: pointer }
+.verdict { white-space: nowrap; font-weight: 600 }
+.yes { color: #17672d } .no { color: #a51a1a } .open { color: #5c5c5c }
+figure { margin: 1.2em 0; display: inline-block; vertical-align: top; width: min(600px, 100%) }
+figure.wide { width: min(1150px, 100%) } figure img { max-width: 100%; height: auto }
+figcaption { color: #444; font-size: .9em }
+"""
+HOW = (
+    "Stages are those of the paper: a checkpoint is mature if the rule's performance at it is above {mid:g}, mid above "
+    "{early:g}, else early. Checkpoints are taken from the end of a rule's plateau to 38,400 trials after its "
+    "maturity, at most {number} of a stage, evenly spread; behaviour uses at most 4 of a stage. Numbers are means over "
+    "units, then over checkpoints. Activity is {activity}."
+)
+REFERENCE_TEXT = (
+    "The other two networks were trained with the original's code on TensorFlow 2.21 (seeds 0 and 2). A mark beside "
+    "their numbers says whether they meet the criterion themselves."
+)
+
+
+def one_network(report, figures):
+    """The report of one network.
+
+    Parameters
+    ----------
+    report : dict
+        As `report.judge_run` gives it.
+    figures : iterable of (caption, Figure)
+
+    Returns
+    -------
+    {'html': str, 'md': str}
+    """
+    title = f"Which findings does {report['network']['name']} reproduce?"
+    head = ["Finding", "Criterion", "Published", *REFERENCES, "This network", "Verdict"]
+    rows = [(finding, _cells(finding)) for finding in report["findings"]]
+    facts = [_counted(report["counts"], len(rows)), _network_text(report), REFERENCE_TEXT]
+    activity = "relative to the fixation level (rate / level − 1)" if report["normalised"] else "not normalised"
+    how = HOW.format(number=report["network"]["checkpoints_per_stage"], activity=activity, **report["levels"])
+    body = [_html_table(head, rows), _html_figures(figures), f"<h2>How it was measured</h2><p>{escape(how)}</p>"]
+    body.append(_html_stages(report["stages"]))
+    markdown = [_md_table(head, rows), "## How it was measured", how, _md_criteria(report["findings"])]
+    return {"html": _html(title, facts, body), "md": _md(title, facts, markdown)}
+
+
+def several_networks(report):
+    """The report over networks, as `report.summarise` gives it: {'html': str, 'md': str}."""
+    names = list(report["networks"])
+    title = f"Which findings do {len(names)} networks reproduce?"
+    head = ["Finding", "Criterion", "Published", "Median", "Reproduced by", "95 % interval", *names]
+    rows = [(finding, _counted_cells(finding, names)) for finding in report["findings"]]
+    intervals = (
+        "Counts are of the networks in which a finding is decidable; the interval is Wilson's, of the proportion. It "
+        "takes networks as independent draws, which holds for those that differ in their seed only."
+    )
+    networks = [_network_text(network) for network in report["networks"].values()]
+    body = [_html_table(head, rows), "<h2>Networks</h2>", *(f"<p>{escape(text)}</p>" for text in networks)]
+    markdown = [_md_table(head, rows), "## Networks", *networks, _md_criteria(report["findings"])]
+    return {"html": _html(title, [intervals], body), "md": _md(title, [intervals], markdown)}
+
+
+# -------------------------------------------------------------------------------------------------------------- texts
+
+
+def _counted(counts, total):
+    texts = [f"{number} {verdict}" for verdict, number in counts.items()]
+    return f"Of {total} findings: {', '.join(texts)}."
+
+
+def _network_text(report):
+    network, settings = report["network"], report["settings"]
+    final = ", ".join(f"{rule} {value:.3f}" for rule, value in network["final_performance"].items())
+    text = (
+        f"{network['name']}: seed {network['seed']}, {network['trials']:,} training trials, performance at the end "
+        f"{final}. "
+        f"{network['n_checkpoints_used']} of its {network['n_checkpoints_on_disk']} checkpoints were used."
+    )
+    if settings:
+        changed = ", ".join(f"{key} {ours!r} (paper: {paper!r})" for key, (paper, ours) in settings.items())
+        text += f" Settings other than the paper's: {changed}."
+    return text
+
+
+def _cells(finding):
+    """Cells of a row, (text, note): criterion, published, the references, own numbers, verdict."""
+    references = [_reference(finding["references"][name]) for name in REFERENCES]
+    own = finding["shown"], finding["note"]
+    return [(finding["criterion"], ""), (finding["published"], ""), *references, own, (finding["verdict"], "")]
+
+
+def _reference(reference):
+    mark = {True: "meets it ✓", False: "does not ✗", None: ""}[reference["meets_criterion"]]
+    return reference["shown"], mark
+
+
+def _counted_cells(finding, names):
+    low, high = finding["interval"]
+    interval = f"{low:.2f}–{high:.2f}" if finding["n_decidable"] else "–"
+    counted = f"{finding['n_reproduced']} of {finding['n_decidable']}"
+    texts = [finding["criterion"], finding["published"], finding["medians_shown"], counted, interval]
+    own = [(finding["verdicts"][name], finding["shown"][name]) for name in names]
+    return [*((text, "") for text in texts), *own]
+
+
+# --------------------------------------------------------------------------------------------------------------- HTML
+
+
+def _html(title, facts, body):
+    summary, *rest = (escape(fact) for fact in facts)
+    paragraphs = "".join(f"<p>{fact}</p>" for fact in rest)
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>"
+        f'<h1>{escape(title)}</h1><p class="summary">{summary}</p>{paragraphs}{"".join(body)}</body></html>\n'
+    )
+
+
+def _html_table(head, rows):
+    columns = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    lines, group = [], None
+    for finding, cells in rows:
+        if finding["group"] != group:
+            group = finding["group"]
+            lines.append(f'<tr><th class="group" scope="rowgroup" colspan="{len(head)}">{escape(group)}</th></tr>')
+        lines.append(f"<tr>{_html_claim(finding)}{''.join(_html_cell(*cell) for cell in cells)}</tr>")
+    return f'<div class="scroll"><table><thead><tr>{columns}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+
+
+def _html_claim(finding):
+    source = f' <span class="small">{escape(finding["source"])}</span>' if finding["source"] else ""
+    why = f'<details class="small"><summary>Why this criterion</summary>{escape(finding["reason"])}</details>'
+    return f'<th scope="row">{escape(finding["claim"])}{source}{why}</th>'
+
+
+def _html_cell(text, note):
+    """A cell; parts between semicolons on lines of their own, the note small below."""
+    small = f'<div class="small">{escape(note)}</div>' if note else ""
+    if text in MARKS:
+        mark, colour = MARKS[text]
+        return f'<td><span class="verdict {colour}">{mark} {escape(text)}</span>{small}</td>'
+    return f"<td>{'<br>'.join(map(escape, text.split('; ')))}{small}</td>"
+
+
+def _html_figures(figures):
+    return "<h2>Figures</h2>" + "".join(_html_figure(caption, figure) for caption, figure in figures)
+
+
+def _html_figure(caption, figure):
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    wide = ' class="wide"' if figure.get_figwidth() > 8 else ""
+    image = f'<img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
+    return f"<figure{wide}>{image}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _html_stages(stages):
+    items = []
+    for rule, of_rule in stages.items():
+        texts = [f"{stage} {', '.join(f'{trial:,}' for trial in trials)}" for stage, trials in of_rule.items()]
+        items.append(f"<li>{escape(rule)}: {escape('; '.join(texts) or 'none')}</li>")
+    return f'<details class="small"><summary>Checkpoints used</summary><ul>{"".join(items)}</ul></details>'
+
+
+# ----------------------------------------------------------------------------------------------------------- Markdown
+
+
+def _md(title, facts, body):
+    return "\n\n".join([f"# {title}", *facts, *body]) + "\n"
+
+
+def _md_table(head, rows):
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    for finding, cells in rows:
+        texts = [_md_cell(*cell).replace("|", "/") for cell in cells]
+        lines.append(f"| {' | '.join([finding['claim'], *texts])} |")
+    return "\n".join(lines)
+
+
+def _md_cell(text, note):
+    marked = f"{MARKS[text][0]} {text}" if text in MARKS else text
+    return f"{marked} ({note})" if note else marked
+
+
+def _md_criteria(findings):
+    reasons = [f"- {finding['claim']}: {finding['reason']}" for finding in findings]
+    return "\n".join(["## Why these criteria", "", *reasons])
