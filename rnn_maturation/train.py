@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import math
+import numbers
 import queue
 import shutil
 import signal
@@ -110,8 +112,11 @@ def train(
         When the cost is not finite any more. The last good checkpoint is kept.
     """
     hp = _complete_settings(hp, ruleset, rule_trains, rule_prob_map, seed)
-    settings = {"display_step": display_step, "trainables": trainables or "all", "load_dir": load_dir and str(load_dir)}
-    _check_settings(settings, max_steps)
+    _check_counts(display_step=display_step, max_steps=max_steps, threads=1 if threads is None else threads)
+    _check_trainables(trainables or "all", hp)
+    settings = {
+        "display_step": int(display_step), "trainables": trainables or "all", "load_dir": load_dir and str(load_dir)
+    }  # fmt: skip
     with model_directory.lock(model_dir):
         if overwrite:
             _delete_run(model_dir)
@@ -132,31 +137,47 @@ def train(
 
 def _complete_settings(hp, ruleset, rule_trains, rule_prob_map, seed):
     """The whole hp of a run, as hp.json keeps it, and its generator of trials."""
-    given = {"ruleset": ruleset, **(hp or {})}
-    if rule_trains is None:
-        rule_trains = given.get("rule_trains") or rules_dict.get(given["ruleset"], [])
-    unknown = sorted(set(rule_prob_map or {}) - set(rule_trains))
+    given = {"ruleset": ruleset, **(hp or {}), "seed": seed}
+    for key in ("rules", "rule_probs", "rng"):  # follow from the others
+        given.pop(key, None)
+    if rule_trains is not None:
+        given["rule_trains"] = [rule_trains] if isinstance(rule_trains, str) else rule_trains
+    given = complete_hp(given)
+    rules = given.get("rule_trains") or rules_dict[given["ruleset"]]
+    return complete_hp({
+        **given,
+        "rule_trains": rules,
+        "rules": rules,
+        "rule_probs": _rule_probs(rules, {} if rule_prob_map is None else rule_prob_map),
+        "rng": np.random.RandomState(seed),
+    })  # fmt: skip
+
+
+def _rule_probs(rules, rule_prob_map):
+    """Probability of each rule, from relative frequencies."""
+    if not isinstance(rule_prob_map, dict):
+        raise ValueError(f"rule_prob_map must be a dict of a number for each rule, got {rule_prob_map!r}")
+    unknown = sorted(set(rule_prob_map) - set(rules))
     if unknown:
-        raise ValueError(f"rule_prob_map names {', '.join(unknown)}; the rules to train are {', '.join(rule_trains)}")
-    weights = np.array([(rule_prob_map or {}).get(rule, 1.0) for rule in rule_trains], dtype=float)
-    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.sum() > 0):
+        raise ValueError(f"rule_prob_map names {', '.join(unknown)}; the rules to train are {', '.join(rules)}")
+    weights = [rule_prob_map.get(rule, 1.0) for rule in rules]
+    if not all(isinstance(w, numbers.Real) and 0 <= w < math.inf for w in weights) or sum(weights) == 0:
         raise ValueError(f"rule_prob_map must hold numbers from 0 on, not all 0; got {rule_prob_map}")
-    given.update(
-        seed=seed,
-        rule_trains=list(rule_trains),
-        rules=list(rule_trains),
-        rule_probs=list(weights / weights.sum()),
-        rng=np.random.RandomState(seed),
-    )
-    return complete_hp(given)
+    weights = np.array(weights, dtype=float)
+    return weights / weights.sum()
 
 
-def _check_settings(settings, max_steps):
-    if settings["trainables"] not in TRAINABLES:
-        raise ValueError(f"trainables is {settings['trainables']!r}; known are {', '.join(TRAINABLES)}")
-    for name, value in (("display_step", settings["display_step"]), ("max_steps", max_steps)):
-        if isinstance(value, bool) or not np.isscalar(value) or not value >= 1 or value != int(value):
-            raise ValueError(f"{name} must be a whole number of optimizer steps from 1 on, got {value!r}")
+def _check_counts(**counts):
+    for name, value in counts.items():
+        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not value >= 1 or value % 1 != 0:
+            raise ValueError(f"{name} must be a whole number from 1 on, got {value!r}")
+
+
+def _check_trainables(trainables, hp):
+    if trainables not in list(TRAINABLES):
+        raise ValueError(f"trainables is {trainables!r}; known are {', '.join(TRAINABLES)}")
+    if trainables != "all" and not hp["use_separate_input"]:
+        raise ValueError(f"trainables {trainables!r} needs a network with use_separate_input=True")
 
 
 # ------------------------------------------------------------------------------------------------ begin, resume
@@ -267,8 +288,6 @@ def _set_training(model, trainables):
     """Choose what trains; hold weights near their present values where hp says so."""
     hp = model.hp
     var_list = [v for v in model.var_list if TRAINABLES[trainables](v.op.name)]
-    if not var_list:
-        raise ValueError(f"trainables {trainables!r} needs a network with use_separate_input=True")
     p_train = hp["p_weight_train"]
     extra_cost = None
     if _holds_weights(hp):

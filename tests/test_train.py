@@ -1,0 +1,363 @@
+import fcntl
+import json
+import os
+import re
+import shutil
+import signal
+import struct
+import termios
+import threading
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rnn_maturation.hyperparameters import get_default_hp
+from rnn_maturation.model_directory import ModelDirectoryInUse, load_hp, load_log, lock, save_log
+from rnn_maturation.network import Model, gen_feed_dict, get_perf, session_config
+from rnn_maturation.task import generate_trials, rules_dict
+from rnn_maturation.train import TrainingDiverged, do_eval, train
+
+HP = {
+    "n_rnn": 16,
+    "batch_size_train": 16,
+    "batch_size_test": 32,
+    "activation": "softplus",
+    "learning_rate": 0.002,
+    "target_perf": 1,
+}
+RULES = ["overlap", "zero_gap"]
+SETTINGS = {"hp": HP, "display_step": 3, "rule_trains": RULES, "seed": 3, "threads": 1}
+STEPS = 8  # of the whole run, which so ends between two evaluations
+TRIALS = [0, 48, 96]  # of its checkpoints
+INTERRUPTED = "interrupted"
+
+
+# ------------------------------------------------------------------------------------------------ helpers
+
+
+def state(folder):
+    return json.loads((folder / "training_state.json").read_text())
+
+
+def tensors(folder):
+    reader = tf.train.load_checkpoint(str(folder / "model.ckpt"))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def variables(folder):
+    return {name: value for name, value in tensors(folder).items() if "Adam" not in name and "power" not in name}
+
+
+def files(directory):
+    """Every file and folder in a directory, hidden ones too, relative to it."""
+    return sorted(str(path.relative_to(directory)) for path in directory.rglob("*"))
+
+
+def contents(directory):
+    return {name: (directory / name).read_bytes() for name in files(directory) if (directory / name).is_file()}
+
+
+def assert_same_tensors(folder, expected_folder):
+    values, expected = tensors(folder), tensors(expected_folder)
+    assert values.keys() == expected.keys()
+    for name, value in values.items():
+        assert value.tobytes() == expected[name].tobytes(), name
+
+
+def assert_same_run(directory, expected):
+    """The same to the last bit, apart from the times in the log; and no file more."""
+    assert files(directory) == files(expected)
+    assert (directory / "hp.json").read_bytes() == (expected / "hp.json").read_bytes()
+    log, expected_log = load_log(directory), load_log(expected)
+    assert len(log.pop("times")) == len(expected_log.pop("times"))
+    assert {**log, "model_dir": None} == {**expected_log, "model_dir": None}
+    for folder in [path for path in expected.iterdir() if path.is_dir()]:
+        assert state(directory / folder.name) == state(folder)
+        assert_same_tensors(directory / folder.name, folder)
+
+
+def same_state(saved, rng):
+    """Whether a generator is where a checkpoint has it."""
+    name, keys, *rest = saved["rng"]
+    expected = rng.get_state()
+    return (name, *rest) == (expected[0], *expected[2:]) and keys == expected[1].tolist()
+
+
+@pytest.fixture
+def copy(whole, tmp_path):
+    """A copy of the whole run that may be damaged."""
+    return shutil.copytree(whole, tmp_path / "copy")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run never interrupted, to the end of max_steps."""
+    directory = tmp_path_factory.mktemp("whole") / "run"
+    train(directory, max_steps=STEPS, **SETTINGS)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def longer(tmp_path_factory):
+    """The same run, longer."""
+    directory = tmp_path_factory.mktemp("longer") / "run"
+    train(directory, max_steps=STEPS + 3, **SETTINGS)
+    return directory
+
+
+# ------------------------------------------------------------------------------------------------ what a run computes
+
+
+class OriginalLoop:
+    """The loop as published, step by step: evaluation in 16 batches, then a rule, its trials, one optimizer step."""
+
+    def __init__(self, directory, with_noise):
+        self.hp = {**load_hp(directory), "rng": np.random.RandomState(load_hp(directory)["seed"])}
+        self.directory, self.rng, self.with_noise = directory, self.hp["rng"], with_noise
+        self.rules = []
+
+    def run(self, n_steps, display_step):
+        log = load_log(self.directory)
+        model = Model(self.directory, hp=self.hp)
+        with tf.compat.v1.Session(config=session_config(1)) as sess:
+            model.initialize()
+            for step in range(n_steps + 1):
+                if step % display_step == 0:
+                    position = step // display_step
+                    evaluations = [self.evaluate(sess, model, rule) for rule in self.hp["rules"]]
+                    folder = self.directory / str(log["trials"][position])
+                    assert same_state(state(folder), self.rng)
+                    self.compare_weights(sess, model, folder)
+                    if not self.with_noise:
+                        self.compare_log(log, position, evaluations)
+                if step < n_steps:
+                    rule = self.rng.choice(self.hp["rule_trains"], p=self.hp["rule_probs"])
+                    self.rules.append(rule)
+                    trial = generate_trials(rule, self.hp, "random", batch_size=self.hp["batch_size_train"])
+                    feed = {**gen_feed_dict(model, trial, self.hp), model.noise_seed: [self.hp["seed"], step]}
+                    sess.run(model.train_step, feed)
+
+    def evaluate(self, sess, model, rule):
+        batches = []
+        for _ in range(16):
+            trial = generate_trials(rule, self.hp, "random", batch_size=self.hp["batch_size_test"] // 16)
+            if not self.with_noise:
+                wanted = [model.cost_lsq, model.cost_reg, model.y_hat]
+                cost, cost_reg, y_hat = sess.run(wanted, gen_feed_dict(model, trial, self.hp))
+                batches.append((cost, cost_reg, get_perf(y_hat, trial.y_loc).mean()))
+        return np.mean(batches, axis=0) if batches else None
+
+    def compare_weights(self, sess, model, folder):
+        for variable, value in zip(model.var_list, sess.run(model.var_list), strict=True):
+            assert tensors(folder)[variable.op.name].tobytes() == value.tobytes()
+
+    def compare_log(self, log, position, evaluations):
+        for rule, (cost, cost_reg, performance) in zip(self.hp["rules"], evaluations, strict=True):
+            assert log["cost_" + rule][position] == pytest.approx(cost, rel=1e-5)
+            assert log["creg_" + rule][position] == pytest.approx(cost_reg, rel=1e-5)
+            assert log["perf_" + rule][position] == pytest.approx(performance, abs=1e-12)
+
+
+def test_a_run_is_the_original_loop_step_by_step(tmp_path):
+    """Trials, their order, evaluation and log; every kind of regularisation; without noise in the network."""
+    hp = {**HP, "sigma_rec": 0, "l1_h": 0.1, "l2_h": 0.01, "l1_weight": 0.1, "l2_weight": 0.01, "batch_size_test": 70}
+    train(tmp_path, hp, 4, 2, rule_trains=["overlap", "odrd", "gap"], seed=7, threads=1)
+    OriginalLoop(tmp_path, with_noise=False).run(4, 2)
+
+
+def test_noise_of_a_step_follows_from_seed_and_step(whole):
+    loop = OriginalLoop(whole, with_noise=True)
+    loop.run(STEPS - 2, 3)
+    assert set(loop.rules) == set(RULES)  # so that their order was tested
+
+
+def test_rules_are_drawn_as_often_as_rule_prob_map_says(tmp_path):
+    rules = ["overlap", "zero_gap", "gap"]
+    train(tmp_path, HP, 10, 10, rule_trains=rules, rule_prob_map={"zero_gap": 0, "gap": 3}, seed=1, threads=1)
+    assert load_hp(tmp_path)["rule_probs"] == [0.25, 0, 0.75]
+    loop = OriginalLoop(tmp_path, with_noise=True)
+    loop.run(10, 10)
+    assert set(loop.rules) == {"overlap", "gap"}
+
+
+def test_log_has_an_entry_of_everything_for_each_evaluation(whole):
+    log = load_log(whole)
+    lists = {key: values for key, values in log.items() if key != "model_dir"}
+    wanted = {"trials", "times", "perf_avg", "perf_min", "growth"}
+    assert lists.keys() == wanted | {f"{what}_{rule}" for what in ("cost", "creg", "perf") for rule in RULES}
+    assert {len(values) for values in lists.values()} == {3}
+    assert log["trials"] == TRIALS
+    assert log["times"] == sorted(log["times"]) and log["times"][0] > 0
+    assert [list(growth) for growth in log["growth"]] == [RULES] * 3
+    performances = np.array([log["perf_" + rule] for rule in RULES])
+    np.testing.assert_allclose(log["perf_min"], performances.min(axis=0))
+    np.testing.assert_allclose(log["perf_avg"], performances.mean(axis=0))
+
+
+def test_hp_json_is_defaults_with_what_was_given_and_what_train_adds(whole):
+    saved = json.loads((whole / "hp.json").read_text())
+    added = {"seed": 3, "rule_trains": RULES, "rules": RULES, "rule_probs": [0.5, 0.5]}
+    assert saved == {**get_default_hp("all_new"), **HP, **added}
+
+
+def test_a_run_leaves_checkpoints_named_by_trials_and_nothing_else(whole):
+    checkpoint = ["checkpoint", "model.ckpt.data-00000-of-00001", "model.ckpt.index", "model.ckpt.meta"]
+    checkpoint.append("training_state.json")
+    folders = [*map(str, TRIALS), INTERRUPTED]
+    wanted = [*folders, "hp.json", "log.json", *(f"{folder}/{name}" for folder in folders for name in checkpoint)]
+    assert files(whole) == sorted(wanted)
+    assert len({(whole / folder / "model.ckpt.meta").stat().st_ino for folder in folders}) == 1  # linked
+    assert state(whole / INTERRUPTED)["step"] == STEPS
+
+
+def test_rules_and_rule_set_may_come_with_hp(tmp_path):
+    log = train(tmp_path, {**HP, "ruleset": "ozg", "target_perf": 0}, 1, rule_trains="gap", threads=1)
+    assert log["trials"] == [0] and load_hp(tmp_path)["n_rule"] == 3 and load_hp(tmp_path)["rules"] == ["gap"]
+    shutil.rmtree(tmp_path / "0")
+    (tmp_path / "log.json").unlink()
+    train(tmp_path, load_hp(tmp_path), 1, threads=1)  # with rng, rules and rule_probs
+
+
+@pytest.mark.parametrize("ruleset", ["ozg", "MoN"])
+def test_all_rules_of_the_set_are_trained_unless_told_otherwise(tmp_path, ruleset):
+    train(tmp_path, {**HP, "target_perf": 0}, 1, np.int64(1), ruleset, threads=1)
+    hp = load_hp(tmp_path)
+    assert hp["rules"] == hp["rule_trains"] == rules_dict[ruleset]
+    np.testing.assert_allclose(hp["rule_probs"], 1 / len(rules_dict[ruleset]))
+
+
+# ------------------------------------------------------------------------------------------------ what is printed
+
+
+def test_printed_lines_say_trial_time_and_each_rule(tmp_path, capfd):
+    train(tmp_path, max_steps=2, **SETTINGS)
+    out, err = capfd.readouterr()
+    lines = out.splitlines()
+    assert re.fullmatch(r"Trial       0  \| Time \d+\.\d\d s  \| Now training Overlap, Zero_gap", lines[0])
+    for line, rule in zip(lines[1:], RULES, strict=False):
+        pattern = rf"{rule} +\| cost \d\.\d{{6}}\| c_reg \d\.\d{{6}}  \| perf \d\.\d\d  \| =>E"
+        assert re.fullmatch(pattern, line)
+    assert "max_steps, 32 trials" in lines[3] and "--max_trials" in lines[3]
+    assert len(lines) == 4
+    assert "trials/s" not in err  # not a terminal
+
+
+def test_a_terminal_shows_trials_rate_and_performance(tmp_path, server):
+    terminal, other_end = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 150, 0, 0))
+    arguments = {"model_dir": tmp_path / "run", "max_steps": 4, **SETTINGS}
+    process = server.start(arguments, tmp_path / "out", stderr=os.ttyname(other_end))
+    shown = bytearray()
+
+    def read():
+        while not shown.endswith(b"end"):
+            shown.extend(os.read(terminal, 1000))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert server.wait(process) == 0
+    os.write(other_end, b"end")
+    reader.join()
+    os.close(other_end)
+    os.close(terminal)
+    shown = shown.decode()
+    assert "trials/s" in shown and re.search(r"overlap=0\.\d\d, zero_gap=0\.\d\d", shown)
+    assert "Trial      48" in (tmp_path / "out").read_text()
+
+
+# ------------------------------------------------------------------------------------------------ other settings
+
+
+def test_other_hyper_parameters_are_refused_by_name(copy):
+    before = contents(copy)
+    changed = {**SETTINGS, "hp": {**HP, "n_rnn": 17, "l2_h": 0.5}, "seed": 4, "rule_trains": ["gap", "overlap"]}
+    with pytest.raises(ValueError) as error:
+        train(copy, **changed)
+    message = str(error.value)
+    for part in [str(copy), "n_rnn 16 (now 17)", "l2_h 0 (now 0.5)", "seed 3 (now 4)", "now ['gap', 'overlap']",
+                 "rule_trains", "rules", "--overwrite"]:  # fmt: skip
+        assert part in message
+    assert "rule_probs" not in message and "learning_rate" not in message
+    with pytest.raises(ValueError, match="rule_probs"):
+        train(copy, rule_prob_map={"overlap": 3}, **SETTINGS)
+    assert contents(copy) == before
+
+
+@pytest.mark.parametrize(
+    "changed, named", [({"display_step": 4}, "display_step.*3.*4"), ({"load_dir": "elsewhere"}, "load_dir.*elsewhere")]
+)
+def test_other_settings_are_refused(copy, changed, named):
+    before = contents(copy)
+    with pytest.raises(ValueError, match=named):
+        train(copy, **{**SETTINGS, **changed}, max_steps=20)
+    assert contents(copy) == before
+
+
+BAD_ARGUMENTS = [
+    ({"ruleset": "six"}, "ruleset .*'six'.*all_new"),
+    ({"rule_trains": ["odr", "sleep"]}, "rule_trains has 'sleep'.*overlap"),
+    ({"rule_trains": []}, "rule_trains"),
+    ({"rule_trains": ["gap", "gap"]}, "rule_trains.*different"),
+    ({"rule_trains": 5}, "rule_trains"),
+    ({"rule_prob_map": {"sleep": 1}}, "rule_prob_map names sleep.*overlap"),
+    ({"rule_prob_map": {"overlap": -1}}, "rule_prob_map.*from 0"),
+    ({"rule_prob_map": {"overlap": float("nan")}}, "rule_prob_map.*from 0"),
+    ({"rule_prob_map": {"overlap": "often"}}, "rule_prob_map.*from 0"),
+    ({"rule_prob_map": {"overlap": 0, "zero_gap": 0}}, "rule_prob_map.*not all 0"),
+    ({"rule_prob_map": [0.5, 0.5]}, "rule_prob_map must be a dict"),
+    ({"seed": -1}, "seed .*from 0"),
+    ({"seed": 0.5}, "seed .*integer"),
+    ({"seed": "a"}, "seed .*integer"),
+    ({"max_steps": 0}, "max_steps.*from 1"),
+    ({"max_steps": 1.5}, "max_steps.*whole"),
+    ({"max_steps": float("inf")}, "max_steps.*whole"),
+    ({"max_steps": "10"}, "max_steps.*whole"),
+    ({"display_step": 0}, "display_step.*from 1"),
+    ({"display_step": True}, "display_step.*whole"),
+    ({"display_step": None}, "display_step.*whole"),
+    ({"threads": 0}, "threads.*from 1"),
+    ({"threads": -1}, "threads.*from 1"),
+    ({"trainables": "output"}, "trainables.*'output'.*all, input, rule"),
+    ({"trainables": ["input"]}, "trainables.*all, input, rule"),
+    ({"trainables": "rule"}, "use_separate_input"),
+    ({"hp": {"n_rnm": 8}}, "n_rnm.*n_rnn"),
+    ({"hp": {"n_rnn": 0}}, "n_rnn.*at least 1"),
+    ({"hp": {"in_type": "multi"}}, "in_type.*'multi'.*'normal'"),
+]
+
+
+@pytest.mark.parametrize("bad, message", BAD_ARGUMENTS, ids=str)
+def test_bad_arguments_are_one_clear_error_and_leave_nothing_behind(tmp_path, bad, message):
+    with pytest.raises(ValueError, match=message) as error:
+        train(tmp_path / "run", **{**SETTINGS, "max_steps": 2, **bad})
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_load_dir_without_checkpoint_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no checkpoint in nowhere"):
+        train(tmp_path / "run", load_dir="nowhere", **SETTINGS)
+
+
+def test_an_error_while_trials_are_generated_reaches_the_caller(tmp_path):
+    n_threads = threading.active_count()
+    with pytest.raises(MemoryError):
+        train(tmp_path, {**HP, "batch_size_train": 10**12}, rule_trains=["gap"], threads=1)
+    assert threading.active_count() == n_threads
+    assert load_log(tmp_path)["trials"] == [0]
+    assert not (tmp_path / ".lock").exists()
+
+
+def test_a_cost_that_is_not_finite_ends_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
+    settings = {**SETTINGS, "hp": {**HP, "activation": "relu", "optimizer": "sgd", "learning_rate": 1e8}}
+    with pytest.raises(TrainingDiverged, match=rf"{tmp_path}: the cost of \w+ is nan after \d+ trials; the last good"):
+        train(tmp_path, **settings, max_steps=50)
+    log = load_log(tmp_path)
+    folders = sorted(path.name for path in tmp_path.iterdir() if path.is_dir())
+    assert folders == sorted(map(str, log["trials"]))
+    for folder in folders:
+        assert all(np.isfinite(value).all() for value in tensors(tmp_path / folder).values())
+    assert np.isfinite(log["cost_gap" if "cost_gap" in log else "cost_overlap"]).all()
+    assert files(tmp_path) == sorted(set(files(tmp_path)) - {".lock"})
