@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ __all__ = ["TrainingDiverged", "do_eval", "get_default_hp", "train"]
 N_EVALUATION_BATCHES = 16  # a rule's evaluation: so many batches, each with a distractor offset of its own
 STATE_FILE = "training_state.json"  # beside each checkpoint: all else that is needed to go on from it
 INTERRUPTED = "interrupted"  # folder of the checkpoint of a run that was stopped between two evaluations
+CHECKPOINT_FILES = ("checkpoint", "*.ckpt.*", STATE_FILE, "H_*.pkl", "neuron_info_*.pkl", ".partial-*")
 TRAINABLES = {  # which variables train, by name
     "all": lambda name: True,
     "input": lambda name: "input" in name and "rnn" not in name,
@@ -119,9 +121,11 @@ def train(
     }  # fmt: skip
     with model_directory.lock(model_dir):
         if overwrite:
-            _delete_run(model_dir)
+            _delete_run(model_dir, load_dir)
+        _remove_leftovers(model_dir)
         log = _begin(model_dir, hp)
         if log["trials"] and log["perf_min"][-1] > hp["target_perf"]:
+            shutil.rmtree(Path(model_dir) / INTERRUPTED, ignore_errors=True)  # if killed at its very end
             print(f"{model_dir}: trained to its target already, in {log['trials'][-1]} trials; --overwrite "
                   "(overwrite=True) starts anew")
             return log
@@ -200,59 +204,90 @@ def _begin(model_dir, hp):
                 "Use these, another model directory, or --overwrite (overwrite=True)"
             )
     if log is None:
+        if any(model_directory.checkpoint_trials(model_dir)):  # checkpoint 0 comes before the first log
+            raise ValueError(f"{model_dir} has a run without its log.json: put the file back, or --overwrite")
         return {"model_dir": str(model_dir), "trials": [], "times": [], "growth": []}
+    _check_complete(log, hp["rules"])
     return log
 
 
-def _delete_run(model_dir):
+def _check_complete(log, rules):
+    """Refuse a log that does not have every list of such a run."""
+    wanted = ["times", "growth", "perf_avg", "perf_min"]
+    wanted += [f"{what}_{rule}" for rule in rules for what in ("cost", "creg", "perf")]
+    missing = [key for key in wanted if not isinstance(log.get(key), list)]
+    if missing:
+        raise ValueError(
+            f"{log['model_dir']}/log.json is damaged: it has no {', '.join(missing)}. Restore it from a copy, or "
+            "--overwrite (overwrite=True)"
+        )
+
+
+def _delete_run(model_dir, load_dir):
     """Delete what `train` and the analyses wrote into model_dir, and nothing else."""
     folder = Path(model_dir)
-    for path in [*folder.glob("[0-9]*"), folder / INTERRUPTED]:
-        if path.is_dir() and (path.name.isdigit() or path.name == INTERRUPTED):
-            shutil.rmtree(path)
-    for name in ("log.json", "task_info.pkl", "hp.json"):
+    if load_dir is not None and folder.resolve() in Path(load_dir).resolve().parents:
+        raise ValueError(f"load_dir {load_dir} is a part of the run to overwrite: copy it elsewhere first")
+    for checkpoint in [*folder.glob("[0-9]*"), folder / INTERRUPTED]:
+        if checkpoint.is_symlink():
+            checkpoint.unlink()  # what it leads to belongs to another run
+        elif checkpoint.name.isdigit() or checkpoint.name == INTERRUPTED:
+            for file in [file for pattern in CHECKPOINT_FILES for file in checkpoint.glob(pattern)]:
+                file.unlink()
+            with contextlib.suppress(OSError):  # not there, or something of the user's stays in it
+                checkpoint.rmdir()
+    for name in ("log.json", "task_info.pkl", "hp.json", "hparams.json"):
         (folder / name).unlink(missing_ok=True)
 
 
-def _checkpoints_to_go_on_from(model_dir, log, batch_size):
-    """Folders with step numbers, newest first: the logged ones, and that of an interruption if it is newer."""
-    folder = Path(model_dir)
-    found = [(trials // batch_size, folder / str(trials)) for trials in log["trials"]]
-    found = [(step, path) for step, path in found if (path / STATE_FILE).exists()]
-    interrupted = folder / INTERRUPTED
-    if (interrupted / STATE_FILE).exists() and log["trials"]:
-        step = _read_state(interrupted)["step"]
-        if step >= log["trials"][-1] // batch_size:
-            found.append((step, interrupted))
-    return found[::-1]
+def _remove_leftovers(model_dir):
+    """Remove the checkpoints that killed processes have half written."""
+    for pattern in (".[0-9]*-*", f".{INTERRUPTED}-*"):
+        for leftover in Path(model_dir).glob(pattern):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _checkpoints_to_go_on_from(model_dir, log):
+    """Folders, newest first: that of an interruption, which may be out of date, and the logged ones."""
+    names = [INTERRUPTED, *map(str, log["trials"][::-1])]
+    return [folder for folder in (Path(model_dir) / name for name in names) if (folder / STATE_FILE).exists()]
 
 
 def _read_state(folder):
     path = folder / STATE_FILE
     try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged; without {folder}, training goes on from the one before") from error
+        state = json.loads(path.read_bytes())
+        checksum = state.pop("checksum", None)  # files of before version 1 have none
+        if set(state) == {"step", "settings", "rng"} and checksum in (None, _checksum(state)):
+            return state
+    except (ValueError, AttributeError, TypeError):
+        pass
+    raise ValueError(f"{path} is damaged; without {folder}, training goes on from the one before")
+
+
+def _checksum(state):
+    return zlib.crc32(json.dumps(state).encode())
 
 
 def _restore_or_initialize(model, log, settings):
     """Bring model, hp['rng'] and log to where the run stands; the step number there."""
-    hp, model_dir = model.hp, Path(model.model_dir)
-    for leftover in [*model_dir.glob(".[0-9]*-*"), *model_dir.glob(f".{INTERRUPTED}-*")]:  # of a killed process
-        shutil.rmtree(leftover, ignore_errors=True)
+    hp, model_dir, batch_size = model.hp, Path(model.model_dir), model.hp["batch_size_train"]
     model.initialize()
     if log["trials"] and _holds_weights(hp):
         model.restore(model_dir / str(log["trials"][0]))
-    elif settings["load_dir"] is not None:
+    elif not log["trials"] and settings["load_dir"] is not None:
         model.restore(settings["load_dir"])
     _set_training(model, settings["trainables"])
     if not log["trials"]:
         return 0
-    for step, folder in _checkpoints_to_go_on_from(model_dir, log, hp["batch_size_train"]):
+    for folder in _checkpoints_to_go_on_from(model_dir, log):
         try:
             state = _read_state(folder)
+            trials = state["step"] * batch_size
+            if folder.name == INTERRUPTED and trials <= log["trials"][-1]:
+                continue  # left by a process that was killed right after logging what came later
             model.restore(folder, whole=True)
-        except ValueError as error:
+        except (ValueError, FileNotFoundError) as error:
             print(f"{error}\nGoing back to the checkpoint before it.")
             continue
         if state["settings"] != settings:
@@ -262,9 +297,9 @@ def _restore_or_initialize(model, log, settings):
             )
         name, keys, *rest = state["rng"]
         hp["rng"].set_state((name, np.array(keys, np.uint32), *rest))
-        _cut_log(log, step * hp["batch_size_train"])
-        print(f"{model_dir}: going on from trial {step * hp['batch_size_train']}")
-        return step
+        _cut_log(log, trials)
+        print(f"{model_dir}: going on from trial {trials}")
+        return state["step"]
     raise ValueError(
         f"{model_dir} has a log but no checkpoint to go on from (a whole one with {STATE_FILE}): start a new run from "
         "one of its checkpoints with load_dir in another directory, or --overwrite (overwrite=True)"
@@ -448,7 +483,8 @@ def _check_finite(model_dir, cost, work, batch_size):
 
 def _state_text(settings, step, rng_state):
     name, keys, *rest = rng_state
-    return json.dumps({"step": step, "settings": settings, "rng": [name, keys.tolist(), *rest]})
+    state = {"step": step, "settings": settings, "rng": [name, keys.tolist(), *rest]}
+    return json.dumps({**state, "checksum": _checksum(state)})
 
 
 def _save(model, log, settings, work, slim):

@@ -267,6 +267,64 @@ def test_a_terminal_shows_trials_rate_and_performance(tmp_path, server):
     assert "Trial      48" in (tmp_path / "out").read_text()
 
 
+# ------------------------------------------------------------------------------------------------ finished, in use
+
+
+def test_a_finished_run_is_left_as_it_is_unless_overwritten(tmp_path, capfd):
+    finished = {**SETTINGS, "hp": {**HP, "target_perf": 0}}
+    train(tmp_path, **finished)
+    (tmp_path / INTERRUPTED).mkdir()  # as a kill at the very end may leave it
+    before = contents(tmp_path)
+    capfd.readouterr()
+    log = train(tmp_path, **finished)
+    assert f"{tmp_path}: trained to its target already, in 0 trials; --overwrite" in capfd.readouterr().out
+    assert contents(tmp_path) == before and not (tmp_path / INTERRUPTED).exists()
+    assert log == load_log(tmp_path)
+
+
+def test_overwrite_deletes_the_run_and_nothing_else(copy, whole, tmp_path):
+    other = shutil.copytree(whole / "96", tmp_path / "other")
+    (copy / "112").symlink_to(other)
+    for name in ("0/H_odr.pkl", "48/neuron_info_odr_stim1.pkl", "task_info.pkl", "mine.txt", "2021/photo.jpg", "96/x"):
+        (copy / name).parent.mkdir(exist_ok=True)
+        (copy / name).write_text("")
+    settings = {"hp": {**HP, "n_rnn": 8}, "rule_trains": ["gap"], "max_steps": 1, "threads": 1}
+    train(copy, **settings, overwrite=True)
+    train(tmp_path / "new", **settings)
+    mine = ["2021", "2021/photo.jpg", "96", "96/x", "mine.txt"]
+    assert [name for name in files(copy) if name not in mine] == files(tmp_path / "new")
+    assert set(mine) < set(files(copy)) and contents(other) == contents(whole / "96")
+    assert contents(copy)["hp.json"] == contents(tmp_path / "new")["hp.json"]
+
+
+def test_overwrite_does_not_delete_what_it_shall_start_from(copy):
+    before = contents(copy)
+    with pytest.raises(ValueError, match="load_dir .*48 is a part of the run to overwrite"):
+        train(copy, overwrite=True, load_dir=copy / "48", **SETTINGS)
+    assert contents(copy) == before
+
+
+def test_a_second_process_is_refused_and_a_killed_one_makes_room(server, tmp_path, whole):
+    arguments = {"model_dir": tmp_path / "run", "max_steps": 10**6, **SETTINGS}
+    process = server.start(arguments, tmp_path / "out")
+    deadline = time.time() + 30
+    while not (tmp_path / "run" / "48").exists() and time.time() < deadline:
+        time.sleep(0.02)
+    for overwrite in (False, True):
+        with pytest.raises(ModelDirectoryInUse, match=rf"{tmp_path}/run is in use .*{process}"):
+            train(tmp_path / "run", overwrite=overwrite, **SETTINGS)
+    os.kill(process, signal.SIGKILL)
+    assert server.wait(process) == -signal.SIGKILL
+    with lock(tmp_path / "run"):
+        log = load_log(tmp_path / "run")
+        log = {key: values[:2] if isinstance(values, list) else values for key, values in log.items()}
+        save_log(log)
+        for folder in [path for path in (tmp_path / "run").iterdir() if path.is_dir() and path.name not in ("0", "48")]:
+            shutil.rmtree(folder)
+    train(tmp_path / "run", max_steps=STEPS, **SETTINGS)
+    assert_same_run(tmp_path / "run", whole)
+
+
 # ------------------------------------------------------------------------------------------------ other settings
 
 
@@ -361,3 +419,189 @@ def test_a_cost_that_is_not_finite_ends_the_run_and_keeps_the_last_good_checkpoi
         assert all(np.isfinite(value).all() for value in tensors(tmp_path / folder).values())
     assert np.isfinite(log["cost_gap" if "cost_gap" in log else "cost_overlap"]).all()
     assert files(tmp_path) == sorted(set(files(tmp_path)) - {".lock"})
+
+
+# ------------------------------------------------------------------------------------------------ damage
+
+
+def flip(file, position):
+    data = bytearray(file.read_bytes())
+    data[position] ^= 1
+    file.write_bytes(data)
+
+
+def another_digit(file):
+    """A file of numbers that looks right."""
+    text = file.read_text()
+    digit = re.search(r"[1-8](?=\d{5})", text).start()
+    file.write_text(text[:digit] + str(int(text[digit]) + 1) + text[digit + 1 :])
+
+
+def truncate(file):
+    os.truncate(file, file.stat().st_size // 2)
+
+
+DAMAGES = {
+    "data truncated": lambda folder: truncate(folder / "model.ckpt.data-00000-of-00001"),
+    "data flipped": lambda folder: flip(folder / "model.ckpt.data-00000-of-00001", 1000),
+    "data missing": lambda folder: (folder / "model.ckpt.data-00000-of-00001").unlink(),
+    "index flipped": lambda folder: flip(folder / "model.ckpt.index", 100),
+    "index missing": lambda folder: (folder / "model.ckpt.index").unlink(),
+    "state truncated": lambda folder: truncate(folder / "training_state.json"),
+    "state empty": lambda folder: (folder / "training_state.json").write_text(""),
+    "state another digit": lambda folder: another_digit(folder / "training_state.json"),
+    "state a list": lambda folder: (folder / "training_state.json").write_text("[1]"),
+}
+
+
+def test_training_goes_back_over_damaged_checkpoints_to_a_good_one(tmp_path, capfd):
+    settings = {**SETTINGS, "display_step": 1, "max_steps": len(DAMAGES)}
+    train(tmp_path / "run", **settings)
+    shutil.copytree(tmp_path / "run", tmp_path / "expected")
+    capfd.readouterr()
+    for number, damage in enumerate(DAMAGES.values(), 1):
+        damage(tmp_path / "run" / str(16 * number))
+    train(tmp_path / "run", **settings)
+    out = capfd.readouterr().out
+    for number in range(1, len(DAMAGES) + 1):
+        assert re.search(rf"{tmp_path}/run/{16 * number}\b.*\nGoing back", out), list(DAMAGES)[number - 1]
+    assert "going on from trial 0\n" in out
+    assert_same_run(tmp_path / "run", tmp_path / "expected")
+
+
+@pytest.mark.parametrize("damage", ["index missing", "state truncated"])
+def test_from_a_damaged_interruption_training_goes_back_to_the_checkpoint_before(copy, longer, capfd, damage):
+    DAMAGES[damage](copy / INTERRUPTED)
+    train(copy, max_steps=STEPS + 3, **SETTINGS)
+    out = capfd.readouterr().out
+    assert f"{copy}/{INTERRUPTED}" in out and "going on from trial 96" in out
+    assert_same_run(copy, longer)
+
+
+def remove_states(directory):
+    for file in directory.glob("*/training_state.json"):
+        file.unlink()
+
+
+def drop_from_log(directory, key):
+    log = json.loads((directory / "log.json").read_text())
+    del log[key]
+    (directory / "log.json").write_text(json.dumps(log))
+
+
+BAD_RUNS = {
+    "log.json truncated": (lambda run: truncate(run / "log.json"), "log.json is damaged.*copy"),
+    "log.json empty": (lambda run: (run / "log.json").write_text(""), "log.json is damaged.*copy"),
+    "log.json lacks perf_min": (lambda run: drop_from_log(run, "perf_min"), "log.json.*perf_min.*overwrite"),
+    "log.json lacks a rule": (lambda run: drop_from_log(run, "cost_overlap"), "log.json.*cost_overlap.*overwrite"),
+    "log.json missing": (lambda run: (run / "log.json").unlink(), "log.json.*overwrite"),
+    "hp.json truncated": (lambda run: truncate(run / "hp.json"), "hp.json is damaged.*copy"),
+    "hp.json missing": (lambda run: (run / "hp.json").unlink(), "hp.json.*overwrite"),
+    "a run of the original": (remove_states, "no checkpoint to go on from.*load_dir.*overwrite"),
+    "no checkpoint": (
+        lambda run: [shutil.rmtree(run / name) for name in (*map(str, TRIALS), INTERRUPTED)],
+        "no checkpoint to go on from.*load_dir.*overwrite",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_RUNS)
+def test_what_cannot_be_gone_on_with_is_refused_and_left_as_it_is(copy, case):
+    damage, message = BAD_RUNS[case]
+    damage(copy)
+    before = contents(copy)
+    with pytest.raises(ValueError, match=message) as error:
+        train(copy, max_steps=STEPS, **SETTINGS)
+    assert str(copy) in str(error.value) and "\n" not in str(error.value)
+    assert contents(copy) == before
+
+
+def test_checkpoints_with_neither_log_nor_hp_are_refused(copy):
+    (copy / "hp.json").unlink()
+    (copy / "log.json").unlink()
+    with pytest.raises(ValueError, match="without its hp.json"):
+        train(copy, max_steps=STEPS, **SETTINGS)
+
+
+# ------------------------------------------------------------------------------------------- what trains, from where
+
+
+@pytest.mark.parametrize("trainables", ["input", "rule"])
+def test_only_the_chosen_variables_change(tmp_path, trainables):
+    hp = {**HP, "use_separate_input": True, "mix_rule": True}
+    settings = {**SETTINGS, "hp": hp, "trainables": trainables}
+    train(tmp_path, **settings, max_steps=3)
+    first, last = variables(tmp_path / "0"), variables(tmp_path / "48")
+    changed = {name for name in first if not np.array_equal(first[name], last[name])}
+    sensory = {"sen_input/kernel", "sen_input/bias"} if trainables == "input" else set()
+    assert changed == {"rule_input/kernel"} | sensory
+    if trainables == "rule":
+        with pytest.raises(ValueError, match="trainables.*rule.*input"):
+            train(tmp_path, **{**settings, "trainables": "input"}, max_steps=4)
+
+
+def penalty_of_distance(directory, hp):
+    """What holds the weights near their initial values, at each checkpoint of a run."""
+    trials = load_log(directory)["trials"]
+    initial = variables(directory / "0")
+    rng = np.random.RandomState(load_hp(directory)["seed"])
+    names = ["rnn/leaky_rnn_cell/kernel", "output/weights"]
+    held = {}
+    for name in names:
+        order = np.linspace(0, 1, initial[name].size)
+        rng.shuffle(order)
+        held[name] = (order > hp["p_weight_train"]).reshape(initial[name].shape) * 0.1
+    penalties = []
+    for folder in map(str, trials):
+        moved = {name: variables(directory / folder)[name].astype(float) - initial[name] for name in names}
+        penalties.append(sum(
+            hp["l2_weight_init"] * (moved[name] ** 2).sum() / 2 + ((moved[name] * held[name]) ** 2).sum() / 2
+            for name in names
+        ))  # fmt: skip
+    return penalties
+
+
+def test_weights_are_held_near_where_a_run_began_also_when_it_goes_on(tmp_path, whole):
+    """That is at what load_dir has, which is not needed any more when the run goes on."""
+    start = shutil.copytree(whole / "96", tmp_path / "start")
+    hp = {**HP, "l2_weight_init": 0.3, "p_weight_train": 0.4, "learning_rate": 0.05}
+    settings = {**SETTINGS, "hp": hp, "load_dir": start}
+    train(tmp_path / "expected", **settings, max_steps=6)
+    train(tmp_path / "run", **settings, max_steps=4)
+    shutil.rmtree(start)
+    train(tmp_path / "run", **settings, max_steps=6)
+    assert_same_run(tmp_path / "run", tmp_path / "expected")
+    penalties = penalty_of_distance(tmp_path / "run", hp)
+    assert penalties[0] == 0 and penalties[1] > 0.01
+    for rule in RULES:
+        np.testing.assert_allclose(load_log(tmp_path / "run")["creg_" + rule], penalties, rtol=1e-4)
+
+
+def test_slim_keeps_the_optimizer_state_in_the_newest_checkpoint_only(server, tmp_path, whole):
+    run = tmp_path / "run"
+    arguments = {"model_dir": run, "max_steps": STEPS, **SETTINGS, "slim": True}
+    # killed in the midst of slimming: hp.json, log.json, log.json have been renamed, then the short index
+    killed = server.run(arguments, tmp_path / "out", signal_at=("os.replace", 5, None, int(signal.SIGKILL)))
+    assert killed == -signal.SIGKILL and load_log(run)["trials"] == [0, 48]
+    assert "variables.ckpt.data-00000-of-00001" in os.listdir(run / "0")
+    assert variables(run / "0").keys() == tensors(run / "0").keys()
+    train(**arguments)
+    for trials in map(str, TRIALS):
+        values, expected = variables(run / trials), variables(whole / trials)
+        assert all(values[name].tobytes() == expected[name].tobytes() for name in expected)
+        assert (values.keys() == tensors(run / trials).keys()) == (trials != "96")
+        assert (run / trials / "training_state.json").exists() == (trials == "96")
+    slim = {"checkpoint", "model.ckpt.data-00000-of-00001", "model.ckpt.index", "model.ckpt.meta"}
+    assert set(os.listdir(run / "0")) == set(os.listdir(run / "48")) == slim
+    assert_same_tensors(run / INTERRUPTED, whole / INTERRUPTED)
+
+
+def test_load_dir_gives_weights_and_optimizer_state_and_nothing_else(tmp_path, whole):
+    start, run = shutil.copytree(whole / "48", tmp_path / "start"), tmp_path / "run"
+    train(run, **{**SETTINGS, "seed": 9}, load_dir=start, max_steps=1)
+    assert_same_tensors(run / "0", whole / "48")
+    values = tensors(run / "0")
+    assert np.abs(values["rnn/leaky_rnn_cell/kernel/Adam"]).max() > 0 and values["beta1_power"] < 0.9
+    assert load_log(run)["trials"] == [0]
+    shutil.rmtree(start)  # not needed to go on
+    train(run, **{**SETTINGS, "seed": 9}, load_dir=start, max_steps=2)
