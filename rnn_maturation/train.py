@@ -411,7 +411,7 @@ def _ahead(items, n_ahead=3):
 
 
 class _StopRequests:
-    """Ctrl-C and SIGTERM let the current session run end; a second Ctrl-C does not wait."""
+    """Ctrl-C and SIGTERM let the current session run end and act at the end of the block; a second one acts at once."""
 
     def __init__(self):
         self.signal = None
@@ -423,9 +423,13 @@ class _StopRequests:
                 self._previous[number] = signal.signal(number, self._request)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, error_type, *_):
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        if error_type is None and self.signal == signal.SIGINT:
+            raise KeyboardInterrupt
+        if error_type is None and self.signal is not None:
+            sys.exit(128 + self.signal)
 
     def _request(self, number, _):
         if self.signal is not None:
@@ -448,7 +452,9 @@ def _run(sess, model, log, settings, step, max_steps, slim):
                 # of an evaluation that has begun, the first draws count
                 rng_state = evaluations[0][0].rng_before if evaluations else work.rng_before
                 _save_interruption(model, settings, work.step, rng_state)
-                _stop(model.model_dir, work.step * batch_size, stop.signal)
+                tqdm.write(f"{model.model_dir}: stopped and saved at trial {work.step * batch_size}; the same command "
+                           "goes on from here")
+                return
             if work.is_evaluation:
                 evaluations.append((work, _evaluate(sess, model, work)))
                 if len(evaluations) == len(hp["rules"]):
@@ -464,7 +470,7 @@ def _run(sess, model, log, settings, step, max_steps, slim):
             else:
                 feed = {**gen_feed_dict(model, work.trial, hp), model.noise_seed: [hp["seed"], work.step]}
                 _, cost = sess.run([model.train_step, model.cost_lsq], feed)
-                _check_finite(model.model_dir, cost, work, batch_size)
+                _check_finite(model, cost, work)
                 progress.update(batch_size)
             last = work
         if last is not None and not last.is_evaluation:
@@ -473,12 +479,14 @@ def _run(sess, model, log, settings, step, max_steps, slim):
                    f"{hp['target_perf']}; a larger max_steps (--max_trials) goes on from here")
 
 
-def _check_finite(model_dir, cost, work, batch_size):
-    if not np.isfinite(cost):
-        raise TrainingDiverged(
-            f"{model_dir}: the cost of {work.rule} is {cost} after {work.step * batch_size} trials; the last good "
-            "checkpoint is kept. Try a smaller learning_rate or another seed"
-        )
+def _check_finite(model, cost, work):
+    if np.isfinite(cost):
+        return
+    when = "" if work.step is None else f" after {work.step * model.hp['batch_size_train']} trials"
+    raise TrainingDiverged(
+        f"{model.model_dir}: the cost of {work.rule} is {cost}{when}; the last good checkpoint is kept. Try a smaller "
+        "learning_rate or another seed"
+    )
 
 
 def _state_text(settings, step, rng_state):
@@ -506,13 +514,6 @@ def _save_interruption(model, settings, step, rng_state):
     model.save(folder, {STATE_FILE: _state_text(settings, step, rng_state)})
 
 
-def _stop(model_dir, trials, signal_number):
-    tqdm.write(f"{model_dir}: stopped and saved at trial {trials}; the same command goes on from here")
-    if signal_number == signal.SIGINT:
-        raise KeyboardInterrupt
-    sys.exit(128 + signal_number)
-
-
 # ------------------------------------------------------------------------------------------------ evaluation
 
 
@@ -527,7 +528,7 @@ def _evaluate(sess, model, work):
     if work.step is not None:  # counted below zero: the steps' seeds are from zero on
         feed[model.noise_seed] = [hp["seed"], -1 - work.step * len(hp["rules"]) - hp["rules"].index(work.rule)]
     (cost, y_hat, l2_h), cost_reg = sess.run([model.evaluation, model.cost_reg], feed)
-    _check_finite(model.model_dir, cost, work, hp["batch_size_train"])
+    _check_finite(model, cost + cost_reg, work)
     # the one cost that is a sum over trials: its mean over the batches is wanted
     cost_reg -= l2_h * (1 - 1 / N_EVALUATION_BATCHES)
     return float(cost), float(cost_reg), float(get_perf(y_hat, work.trial.y_loc).mean())
@@ -567,6 +568,7 @@ def do_eval(sess, model, log, rule_train, evaluations=None):
         log.setdefault("perf_" + rule, []).append(performance)
         growth[rule] = _growth(performance, hp)
         tqdm.write(f"{rule:15s}| cost {cost:0.6f}| c_reg {cost_reg:0.6f}  | perf {performance:0.2f}  | {growth[rule]}")
+    sys.stdout.flush()  # for those who follow a file
     performances = [log["perf_" + rule][-1] for rule in rule_train]
     log.setdefault("perf_avg", []).append(float(np.mean(performances)))
     log.setdefault("perf_min", []).append(float(np.min(performances)))

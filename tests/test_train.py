@@ -267,6 +267,119 @@ def test_a_terminal_shows_trials_rate_and_performance(tmp_path, server):
     assert "Trial      48" in (tmp_path / "out").read_text()
 
 
+# ------------------------------------------------------------------------------------------------ going on
+
+
+def test_going_on_after_max_steps_is_as_if_never_stopped(tmp_path, whole, longer, capfd):
+    for max_steps, last in [(4, INTERRUPTED), (4, INTERRUPTED), (5, INTERRUPTED), (6, "96")]:
+        train(tmp_path, max_steps=max_steps, **SETTINGS)
+        assert state(tmp_path / last)["step"] == max_steps
+        assert (tmp_path / INTERRUPTED).exists() == (last == INTERRUPTED)
+    assert "going on from trial 80" in capfd.readouterr().out
+    train(tmp_path, max_steps=STEPS, **SETTINGS)
+    assert_same_run(tmp_path, whole)
+    train(tmp_path, max_steps=STEPS + 3, **SETTINGS)
+    assert_same_run(tmp_path, longer)
+
+
+def test_a_smaller_max_steps_leaves_a_run_as_it_is(copy, whole):
+    train(copy, max_steps=4, **SETTINGS)
+    assert_same_run(copy, whole)
+
+
+SESSION_RUN = "tensorflow.compat.v1.Session.run"
+KILLED_AT = [SESSION_RUN, "os.fsync", "os.replace", "os.rename", "os.link", "os.chmod", "os.unlink", "tempfile.mkdtemp"]
+KILL_RUN = {"max_steps": 11, **SETTINGS, "display_step": 2}
+
+
+def random_signal(rng):
+    """Most often SIGKILL, at a call of a function or up to 10 ms after it has begun; sometimes Ctrl-C."""
+    function = KILLED_AT[rng.randint(len(KILLED_AT))]
+    n_calls = {SESSION_RUN: 15, "os.fsync": 16}.get(function, 3)
+    delay = None if rng.rand() < 0.5 else 0.01 * rng.rand()
+    return function, 1 + rng.randint(n_calls), delay, int(signal.SIGINT if rng.rand() < 0.2 else signal.SIGKILL)
+
+
+def run_with_kills(server, tmp_path, n_signals, seed):
+    """Start and kill processes until so many signals have ended one; compare each run that comes to its end."""
+    expected = tmp_path / "expected"
+    train(expected, **KILL_RUN)
+    rng, n_sent, n_runs = np.random.RandomState(seed), 0, 0
+    while True:
+        directory, output = tmp_path / str(n_runs), tmp_path / f"{n_runs}.out"
+        sent = random_signal(rng) if n_sent < n_signals else None
+        code = server.run({"model_dir": directory, **KILL_RUN}, output, signal_at=sent)
+        assert code in (0, 130, -signal.SIGKILL), output.read_text()
+        if code == 0:
+            assert_same_run(directory, expected)
+            if sent is None:
+                return
+            n_runs += 1
+        else:
+            n_sent += 1
+
+
+def test_killed_at_any_moment_a_run_comes_to_the_same_end(server, tmp_path):
+    run_with_kills(server, tmp_path, 15, seed=0)
+
+
+@pytest.mark.slow
+def test_killed_200_times_runs_come_to_the_same_end(server, tmp_path):
+    run_with_kills(server, tmp_path, 200, seed=1)
+
+
+@pytest.mark.slow
+def test_killed_at_random_times_a_run_comes_to_the_same_end(server, tmp_path):
+    """Also while the graph is built and the checkpoint is read."""
+    rng = np.random.RandomState(2)
+    for _ in range(40):
+        sent = "tensorflow.compat.v1.reset_default_graph", 1, 1.2 * rng.rand(), int(signal.SIGKILL)
+        code = server.run({"model_dir": tmp_path / "run", **KILL_RUN}, tmp_path / "out", signal_at=sent)
+        assert code in (0, -signal.SIGKILL)
+    assert server.run({"model_dir": tmp_path / "run", **KILL_RUN}, tmp_path / "out") == 0
+    assert server.run({"model_dir": tmp_path / "expected", **KILL_RUN}, tmp_path / "out") == 0
+    assert_same_run(tmp_path / "run", tmp_path / "expected")
+
+
+def stop_at(server, tmp_path, number, call):
+    """Stop a run by a signal at a session run; what it printed."""
+    arguments = {"model_dir": tmp_path / "run", "max_steps": STEPS, **SETTINGS}
+    code = server.run(arguments, tmp_path / "out", signal_at=(SESSION_RUN, call, None, int(number)))
+    assert code == 128 + number
+    return (tmp_path / "out").read_text()
+
+
+def test_stopped_in_a_step_a_run_is_saved_and_goes_on(server, tmp_path, whole):
+    trials = []
+    for number in (signal.SIGINT, signal.SIGTERM):  # the second process goes on from what the first one has saved
+        out = stop_at(server, tmp_path, number, call=6 - len(trials))
+        trials.append(int(re.findall(r"stopped and saved at trial (\d+); the same command goes on", out)[-1]))
+        assert state(tmp_path / "run" / INTERRUPTED)["step"] == trials[-1] / 16
+        assert not (tmp_path / "run" / ".lock").exists()
+    assert 0 < trials[0] <= trials[1] < 96 and trials[0] % 48
+    train(tmp_path / "run", max_steps=STEPS, **SETTINGS)
+    assert_same_run(tmp_path / "run", whole)
+
+
+def test_stopped_in_an_evaluation_a_run_evaluates_again(server, tmp_path, whole, capfd):
+    assert "stopped and saved at trial 48" in stop_at(server, tmp_path, signal.SIGINT, call=8)
+    assert load_log(tmp_path / "run")["trials"] == [0]
+    # and the next process is killed when it has logged that evaluation, before it removes what it came from
+    arguments = {"model_dir": tmp_path / "run", "max_steps": STEPS, **SETTINGS}
+    killed = server.run(arguments, tmp_path / "out", signal_at=("shutil.rmtree", 2, None, int(signal.SIGKILL)))
+    assert killed == -signal.SIGKILL
+    assert load_log(tmp_path / "run")["trials"] == [0, 48]
+    assert state(tmp_path / "run" / INTERRUPTED)["step"] == 3
+    train(tmp_path / "run", max_steps=STEPS, **SETTINGS)
+    assert_same_run(tmp_path / "run", whole)
+
+
+def test_a_signal_in_the_last_step_is_not_forgotten(server, tmp_path, whole):
+    out = stop_at(server, tmp_path, signal.SIGTERM, call=18)  # initial values, 3 x (2 rules, saving), 8 steps
+    assert "ended at max_steps" in out
+    assert_same_run(tmp_path / "run", whole)
+
+
 # ------------------------------------------------------------------------------------------------ finished, in use
 
 
@@ -605,3 +718,56 @@ def test_load_dir_gives_weights_and_optimizer_state_and_nothing_else(tmp_path, w
     assert load_log(run)["trials"] == [0]
     shutil.rmtree(start)  # not needed to go on
     train(run, **{**SETTINGS, "seed": 9}, load_dir=start, max_steps=2)
+
+
+# ------------------------------------------------------------------------------------------------ do_eval
+
+
+def evaluation_log(n=1):
+    return {"model_dir": "", "trials": list(range(n)), "times": [0.0] * n}
+
+
+@pytest.fixture(scope="module")
+def session(whole):
+    model = Model(whole)
+    with tf.compat.v1.Session(config=session_config(1)) as sess:
+        model.restore(whole / "96")
+        yield sess, model
+
+
+def test_do_eval_evaluates_a_model_with_fresh_noise(session, whole, capfd):
+    sess, model = session
+    model.hp["rng"].seed(0)
+    log = evaluation_log()
+    assert do_eval(sess, model, log, "zero_gap") is log
+    assert "Now training Zero_gap" in capfd.readouterr().out
+    assert {key for key in log if key != "model_dir"} == {key for key in load_log(whole) if key != "model_dir"}
+    assert log["perf_min"] == log["perf_avg"] == log["perf_zero_gap"]
+    assert log["cost_overlap"][0] == pytest.approx(load_log(whole)["cost_overlap"][-1], rel=0.1)
+    model.hp["rng"].seed(0)  # the same trials
+    again = do_eval(sess, model, evaluation_log(), RULES)
+    assert again["cost_overlap"] != log["cost_overlap"]
+    assert again["cost_overlap"] == pytest.approx(log["cost_overlap"], rel=0.1)
+    assert again["perf_min"][0] == min(again["perf_" + rule][0] for rule in RULES)
+
+
+def test_growth_at_the_very_thresholds(session):
+    sess, model = session
+    log = evaluation_log(7)
+    above = 1e-12
+    for performance in (0.0, 0.35, 0.35 + above, 0.65, 0.65 + above, 0.95, 0.95 + above):
+        do_eval(sess, model, log, RULES, [(1.0, 0.0, performance), (1.0, 0.0, 0.0)])
+    names = ["=>E", "=>E", "E=>MID", "E=>MID", "MID=>A", "MID=>A", "MATURE"]
+    assert log["growth"] == [{"overlap": name, "zero_gap": "=>E"} for name in names]
+    assert log["perf_min"] == [0.0] * 7 and log["perf_avg"][1] == pytest.approx(0.175)
+
+
+def test_do_eval_of_a_network_without_finite_output_says_so(session):
+    sess, model = session
+    bias = model.var_list[-1]
+    with sess.as_default():
+        value = sess.run(bias)
+        bias.load(value * np.nan, sess)
+        with pytest.raises(TrainingDiverged, match="the cost of overlap is nan;"):
+            do_eval(sess, model, evaluation_log(), RULES)
+        bias.load(value, sess)
