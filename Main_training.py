@@ -8,6 +8,7 @@ The same command again goes on with a run that was stopped.
 import argparse
 import sys
 
+from rnn_maturation.model_directory import ModelDirectoryInUse
 from rnn_maturation.train import TrainingDiverged, train
 
 # ---- the main run: change what you like, in a model directory of its own -----------------------------------------
@@ -34,11 +35,14 @@ def main():
     parser.add_argument("--threads", type=int, help="processor cores to use (default: all)")
     parser.add_argument("--overwrite", action="store_true", help="delete the run in modeldir and start anew")
     options = parser.parse_args()
+    batch_size = HP.get("batch_size_train", 64)
+    if options.max_trials < batch_size:
+        parser.error(f"--max_trials {options.max_trials} is less than the {batch_size} trials of one training step")
     try:
         train(
             options.modeldir,
             hp=HP,
-            max_steps=options.max_trials // HP.get("batch_size_train", 64),
+            max_steps=options.max_trials // batch_size,
             display_step=DISPLAY_STEP,
             ruleset=RULESET,
             rule_trains=RULES,
@@ -46,7 +50,7 @@ def main():
             overwrite=options.overwrite,
             threads=options.threads,
         )
-    except (ValueError, OSError, TrainingDiverged) as error:
+    except (ValueError, OSError, ModelDirectoryInUse, TrainingDiverged) as error:
         sys.exit(f"Main_training.py: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
