@@ -1,0 +1,129 @@
+"""How runs best share the cores, and what a task costs beyond its work.
+
+    python -m benchmarks.sweep throughput [--pairs 3] [--intervals 6]      about 6 minutes on two cores
+    python -m benchmarks.sweep overhead [--tasks 500]                      half a minute; needs dask.distributed
+
+Throughput: two main runs side by side with half of the cores each, against one with all of them; they take turns, a
+ratio is the median over pairs. Start-up is left out: trials between the second evaluation and the last one count.
+Overhead: tasks that do nothing, handed out as a sweep hands out runs and checkpoints.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rnn_maturation.jobs import Batch, LocalJobs, connect, n_cores
+from rnn_maturation.model_directory import load_log
+from rnn_maturation.sweep import choose_runs, train_runs
+from rnn_maturation.variants import DISPLAY_STEP
+
+BATCH_SIZE = 64
+
+
+def train(n_runs, threads, intervals):
+    """Trials a second of so many main runs side by side, and the wall time a run with its start-up (s)."""
+    with tempfile.TemporaryDirectory() as root, contextlib.redirect_stdout(io.StringIO()):
+        runs = choose_runs(["6tasks"], range(n_runs), root)
+        start = time.perf_counter()
+        train_runs(runs, jobs=n_runs, threads=threads, max_trials=intervals * DISPLAY_STEP * BATCH_SIZE)
+        wall = time.perf_counter() - start
+        logs = [load_log(run.model_dir) for run in runs]
+    rates = [(log["trials"][-1] - log["trials"][1]) / (log["times"][-1] - log["times"][1]) for log in logs]
+    return sum(rates), wall / n_runs
+
+
+def throughput(pairs, intervals):
+    cores = n_cores()
+    half = max(1, cores // 2)
+    ratios = []
+    print(f"{cores} cores; main runs of {intervals * DISPLAY_STEP * BATCH_SIZE:,} trials")
+    for _ in range(pairs):
+        (many, many_wall), (one, one_wall) = train(2, half, intervals), train(1, cores, intervals)
+        ratios.append(many / one)
+        print(f"2 jobs x {half}: {many:5.0f} trials/s ({many_wall:4.0f} s a run with its start)   "
+              f"1 job x {cores}: {one:5.0f} trials/s ({one_wall:4.0f} s)   ratio {ratios[-1]:.2f}", flush=True)
+    print(f"2 jobs x {half} thread(s) / 1 job x {cores} thread(s): {statistics.median(ratios):.2f} (median of {pairs})")
+
+
+@contextlib.contextmanager
+def dask_cluster(folder, n_workers=2):
+    """Address of a scheduler with workers of one thread, in processes of their own."""
+    file = Path(folder) / "scheduler.json"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+
+    def start(*arguments):
+        command = [sys.executable, "-m", "dask", *arguments, "--scheduler-file", str(file), "--no-dashboard"]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    processes = [start("scheduler", "--port", "0")]
+    processes += [start("worker", "--no-nanny", "--nthreads", "1") for _ in range(n_workers)]
+    try:
+        while not (file.exists() and file.stat().st_size):
+            time.sleep(0.1)
+        yield json.loads(file.read_text())["address"]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def ms_a_task(where, n_tasks):
+    """Milliseconds a task: handed out all together, and each when the one before has ended."""
+    def run(numbers):
+        batch = Batch(where, abs, {number: (number,) for number in numbers})
+        while batch.unfinished:
+            batch.results()
+
+    run(range(10))
+    start = time.perf_counter()
+    run(range(n_tasks))
+    together = time.perf_counter() - start
+    start = time.perf_counter()
+    for number in range(n_tasks // 10):
+        run([number])
+    return 1000 * together / n_tasks, 1000 * (time.perf_counter() - start) / (n_tasks // 10)
+
+
+def start_up():
+    """Seconds that a run takes which has nothing to train: a new process, TensorFlow, the network of the main run."""
+    with tempfile.TemporaryDirectory() as root, contextlib.redirect_stdout(io.StringIO()):
+        train_runs(choose_runs(["6tasks"], root=root), max_trials=BATCH_SIZE, hp={"batch_size_test": 16})
+        start = time.perf_counter()
+        train_runs(choose_runs(["6tasks"], root=root), max_trials=BATCH_SIZE, hp={"batch_size_test": 16})
+        return time.perf_counter() - start
+
+
+def overhead(n_tasks):
+    with LocalJobs(2) as where:
+        tell("this machine, 2 jobs", ms_a_task(where, n_tasks))
+    with tempfile.TemporaryDirectory() as folder, dask_cluster(folder) as address:
+        with connect(1, address) as where:
+            tell("Dask, 2 workers", ms_a_task(where, n_tasks))
+    print(f"start of a run: {start_up():.1f} s, wherever it runs")
+
+
+def tell(where, times):
+    print("{}: {:.2f} ms a task when handed out together, {:.2f} one after the other".format(where, *times))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("throughput")
+    command.add_argument("--pairs", type=int, default=3)
+    command.add_argument("--intervals", type=int, default=6, help="of 1,280 trials")
+    commands.add_parser("overhead").add_argument("--tasks", type=int, default=500)
+    options = vars(parser.parse_args())
+    {"throughput": throughput, "overhead": overhead}[options.pop("command")](*options.values())
+
+
+if __name__ == "__main__":
+    main()
