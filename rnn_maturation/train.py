@@ -132,7 +132,7 @@ def train(
         model = Model(model_dir, hp=hp)
         with tf.compat.v1.Session(config=session_config(threads)) as sess:
             step = _restore_or_initialize(model, log, settings)
-            _run(sess, model, log, settings, step, int(max_steps), slim)
+            _run(_Run(sess, model, log, settings, slim), step, int(max_steps))
     return log
 
 
@@ -257,10 +257,9 @@ def _read_state(folder):
     path = folder / STATE_FILE
     try:
         state = json.loads(path.read_bytes())
-        checksum = state.pop("checksum", None)  # files of before version 1 have none
-        if set(state) == {"step", "settings", "rng"} and checksum in (None, _checksum(state)):
+        if state.pop("checksum") == _checksum(state):
             return state
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, KeyError):
         pass
     raise ValueError(f"{path} is damaged; without {folder}, training goes on from the one before")
 
@@ -437,46 +436,83 @@ class _StopRequests:
         self.signal = number
 
 
-def _run(sess, model, log, settings, step, max_steps, slim):
+def _run(run, step, max_steps):
     """Train from a step on, until the target, max_steps, or a request to stop."""
-    hp = model.hp
-    batch_size = hp["batch_size_train"]
-    start = time.time() - (log["times"][-1] if log["times"] else 0)
+    log, hp, batch_size = run.log, run.model.hp, run.batch_size
     evaluated = bool(log["trials"]) and log["trials"][-1] == step * batch_size
-    schedule = _schedule(hp, settings["display_step"], step, evaluated, max_steps)
-    evaluations, last = [], None
+    schedule = _schedule(hp, run.settings["display_step"], step, evaluated, max_steps)
+    last = None
     progress = tqdm(initial=step * batch_size, unit=" trials", unit_scale=True, disable=None, dynamic_ncols=True)
     with _StopRequests() as stop, _ahead(schedule) as works, progress:
         for work in works:
             if stop.signal is not None:
-                # of an evaluation that has begun, the first draws count
-                rng_state = evaluations[0][0].rng_before if evaluations else work.rng_before
-                _save_interruption(model, settings, work.step, rng_state)
-                tqdm.write(f"{model.model_dir}: stopped and saved at trial {work.step * batch_size}; the same command "
-                           "goes on from here")
+                run.interrupt(work)
                 return
-            if work.is_evaluation:
-                evaluations.append((work, _evaluate(sess, model, work)))
-                if len(evaluations) == len(hp["rules"]):
-                    log["trials"].append(work.step * batch_size)
-                    log["times"].append(time.time() - start)
-                    do_eval(sess, model, log, hp["rule_trains"], [numbers for _, numbers in evaluations])
-                    evaluations = []
-                    _save(model, log, settings, work, slim)
-                    progress.set_postfix({rule: f"{log['perf_' + rule][-1]:.2f}" for rule in hp["rules"]})
-                    if log["perf_min"][-1] > hp["target_perf"]:
-                        tqdm.write(f"every rule performs better than {hp['target_perf']}: training is complete")
-                        return
-            else:
-                feed = {**gen_feed_dict(model, work.trial, hp), model.noise_seed: [hp["seed"], work.step]}
-                _, cost = sess.run([model.train_step, model.cost_lsq], feed)
-                _check_finite(model, cost, work)
+            if not work.is_evaluation:
+                run.train_step(work)
                 progress.update(batch_size)
+            elif run.evaluate(work):
+                progress.set_postfix({rule: f"{log['perf_' + rule][-1]:.2f}" for rule in hp["rules"]})
+                if log["perf_min"][-1] > hp["target_perf"]:
+                    tqdm.write(f"every rule performs better than {hp['target_perf']}: training is complete")
+                    return
             last = work
         if last is not None and not last.is_evaluation:
-            _save_interruption(model, settings, max_steps, last.rng_after)
-        tqdm.write(f"{model.model_dir}: ended at max_steps, {max_steps * batch_size} trials, before its target "
+            run.save_interruption(max_steps, last.rng_after)
+        tqdm.write(f"{run.folder}: ended at max_steps, {max_steps * batch_size} trials, before its target "
                    f"{hp['target_perf']}; a larger max_steps (--max_trials) goes on from here")
+
+
+class _Run:
+    """What each batch of a run does to its network, log and files."""
+
+    def __init__(self, sess, model, log, settings, slim):
+        self.sess, self.model, self.log, self.settings, self.slim = sess, model, log, settings, slim
+        self.folder, self.batch_size = Path(model.model_dir), model.hp["batch_size_train"]
+        self._start = time.time() - (log["times"][-1] if log["times"] else 0)
+        self._evaluations = []  # of the rules evaluated so far at this step: work, numbers
+
+    def train_step(self, work):
+        hp, model = self.model.hp, self.model
+        feed = {**gen_feed_dict(model, work.trial, hp), model.noise_seed: [hp["seed"], work.step]}
+        _, cost = self.sess.run([model.train_step, model.cost_lsq], feed)
+        _check_finite(model, cost, work)
+
+    def evaluate(self, work):
+        """Evaluate a rule; after the last one, log and save. Whether it was the last one."""
+        self._evaluations.append((work, _evaluate(self.sess, self.model, work)))
+        if len(self._evaluations) < len(self.model.hp["rules"]):
+            return False
+        self.log["trials"].append(work.step * self.batch_size)
+        self.log["times"].append(time.time() - self._start)
+        do_eval(self.sess, self.model, self.log, self.model.hp["rule_trains"], [n for _, n in self._evaluations])
+        self._evaluations = []
+        self._save(work)
+        return True
+
+    def _save(self, work):
+        """Checkpoint first, then log: a log never speaks of a checkpoint that is not there."""
+        folder = self.folder / str(self.log["trials"][-1])
+        state = _state_text(self.settings, work.step, work.rng_after)
+        self.model.save(folder, {STATE_FILE: state}, slimmable=self.slim)
+        model_directory.save_log(self.log)
+        shutil.rmtree(self.folder / INTERRUPTED, ignore_errors=True)
+        if self.slim:
+            for trials in self.log["trials"][-3:-1]:  # two: a kill may have left the earlier one half done
+                older = self.folder / str(trials)
+                (older / STATE_FILE).unlink(missing_ok=True)  # first: nothing goes on from a checkpoint without slots
+                slim_checkpoint(older)
+
+    def interrupt(self, work):
+        """Save where the run stands before this work; of an evaluation that has begun, before all of it."""
+        self.save_interruption(work.step, (self._evaluations[0][0] if self._evaluations else work).rng_before)
+        tqdm.write(f"{self.folder}: stopped and saved at trial {work.step * self.batch_size}; the same command goes on "
+                   "from here")
+
+    def save_interruption(self, step, rng_state):
+        folder = self.folder / INTERRUPTED
+        shutil.rmtree(folder, ignore_errors=True)
+        self.model.save(folder, {STATE_FILE: _state_text(self.settings, step, rng_state)})
 
 
 def _check_finite(model, cost, work):
@@ -493,25 +529,6 @@ def _state_text(settings, step, rng_state):
     name, keys, *rest = rng_state
     state = {"step": step, "settings": settings, "rng": [name, keys.tolist(), *rest]}
     return json.dumps({**state, "checksum": _checksum(state)})
-
-
-def _save(model, log, settings, work, slim):
-    """Checkpoint first, then log: a log never speaks of a checkpoint that is not there."""
-    folder = Path(model.model_dir) / str(log["trials"][-1])
-    model.save(folder, {STATE_FILE: _state_text(settings, work.step, work.rng_after)}, slimmable=slim)
-    model_directory.save_log(log)
-    shutil.rmtree(Path(model.model_dir) / INTERRUPTED, ignore_errors=True)
-    if slim:
-        for trials in log["trials"][-3:-1]:  # two: a kill may have left the earlier one half done
-            older = folder.with_name(str(trials))
-            (older / STATE_FILE).unlink(missing_ok=True)  # first: nothing goes on from a checkpoint without slots
-            slim_checkpoint(older)
-
-
-def _save_interruption(model, settings, step, rng_state):
-    folder = Path(model.model_dir) / INTERRUPTED
-    shutil.rmtree(folder, ignore_errors=True)
-    model.save(folder, {STATE_FILE: _state_text(settings, step, rng_state)})
 
 
 # ------------------------------------------------------------------------------------------------ evaluation
