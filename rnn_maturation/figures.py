@@ -174,7 +174,7 @@ def growth_of_performance(trials, curves, names, stage_ranges=None):
             ax.plot(np.asarray(trials) / 1000, curve, color="0.15", linewidth=1.2)
             ax.set_title(names[rule])
             ax.set_ylim(0, 1.1)
-            if stage_ranges:
+            if ax.get_legend_handles_labels()[0]:
                 ax.legend(loc="best")
         for ax in list(axes.flat)[len(curves) :]:
             ax.set_visible(False)

@@ -59,7 +59,8 @@ class Finding:
 
 def judge(finding, numbers):
     """True or False: the numbers meet the criterion or not; None: a number is missing or nan, or they cannot tell."""
-    return finding.holds(numbers) if has_needed(finding, numbers) else None
+    verdict = finding.holds(numbers) if has_needed(finding, numbers) else None
+    return None if verdict is None else bool(verdict)
 
 
 def has_needed(finding, numbers):
@@ -134,8 +135,8 @@ def every_rule_grows(numbers):
     return all_of([grows(numbers, prefix) for prefix in prefixes])
 
 
-def _stages(early, mid, mature, **more):
-    return {"early": early, "mid": mid, "mature": mature, **more}
+def _stages(*means):
+    return dict(zip(STAGES, means, strict=True))
 
 
 def _of_rules(**stages):

@@ -225,8 +225,8 @@ def wilson_interval(n_successes, n):
 
 
 def median_numbers(numbers_of_networks):
-    """Median of each number over the networks that have it."""
-    names = dict.fromkeys(name for numbers in numbers_of_networks for name in numbers)
+    """Median of each number over the networks that have it; not of standard errors, which are of single networks."""
+    names = dict.fromkeys(name for numbers in numbers_of_networks for name in numbers if not name.endswith("_se"))
     known = {name: [n[name] for n in numbers_of_networks if is_number(n.get(name))] for name in names}
     return {name: float(np.median(values)) for name, values in known.items() if values}
 
