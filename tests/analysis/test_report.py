@@ -19,6 +19,7 @@ from rnn_maturation.analysis.measures import MEASURES, measure
 from rnn_maturation.analysis.report import (
     NOT_DECIDABLE,
     REPRODUCED,
+    judge_run,
     median_numbers,
     network_names,
     summarise,
@@ -294,7 +295,7 @@ def test_decoder_numbers_take_windows_that_lie_within_their_period():
 @pytest.mark.parametrize("leak, expected", [(0.0, True), (1.0, False)])
 def test_demixed_components_apart_before_the_cue_are_noticed(leak, expected):
     trials = population(rotating=False, leak=leak, noise=0.1).reshape(175, 8, 8, 40).transpose(2, 3, 1, 0)
-    ratio = separation_ratio(demixed_pca(trials, 1e-5).components["s"], EPOCHS)
+    ratio = separation_ratio(demixed_pca(trials).components["s"], EPOCHS)
     assert judge(FINDING["dpca"], {"ratio": ratio}) is expected
 
 
@@ -363,8 +364,8 @@ def report_of_growing(growing, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def report_of_shrinking(shrinking, tmp_path_factory):
-    return reproduction_report(shrinking, checkpoints_per_stage=2, folder=tmp_path_factory.mktemp("report"))
+def report_of_shrinking(shrinking):
+    return judge_run(Run(shrinking, checkpoints_per_stage=2))
 
 
 def verdicts(report):
