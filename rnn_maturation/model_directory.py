@@ -1,6 +1,8 @@
 """Model directories: where each file is, and how it is read and written.
 
-A file appears whole or not at all: it is written aside, forced to the disk and then renamed.
+A file appears whole or not at all: it is written aside, forced to the disk and then renamed. It carries a checksum
+where other programs do not look: pickles behind their end, JSON files as blanks behind the last bracket (files without
+one are read too).
 
     <model directory>/hp.json, log.json, task_info.pkl
     <model directory>/<trial number>/checkpoint, model.ckpt.*, H_<rule>.pkl, neuron_info_<rule>_<epoch>.pkl
@@ -15,6 +17,7 @@ import os
 import re
 import secrets
 import warnings
+import zlib
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -32,6 +35,7 @@ CHECKPOINT_NAME = "model.ckpt"
 INDEX_MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")  # the last bytes of every whole .index file
 RNG_OFFSET = 1000  # analyses draw other trials than training did
 PARTIAL = ".partial"
+BLANKS = bytes.maketrans(b"01", b" \t")  # the checksum's binary digits as blanks, which readers of JSON skip
 
 
 class ModelDirectoryInUse(RuntimeError):
@@ -383,8 +387,16 @@ def _hp_file(model_dir):
 
 
 def _read_json(file):
+    raw = file.read_bytes()
+    text = raw.rstrip()
+    blanks = raw[len(text) :].rstrip(b"\r\n")  # an editor may have added them
+    if len(blanks) == 32 and blanks != _checksum_blanks(text):
+        raise ValueError(
+            f"{file} is not as it was written: its checksum is wrong. Restore it from a copy, or train this model "
+            "anew; if it was changed on purpose, delete the blanks behind its last bracket."
+        )
     try:
-        content = json.loads(file.read_bytes())
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise _damaged(file, error) from error
     if not isinstance(content, dict):
@@ -394,11 +406,15 @@ def _read_json(file):
 
 def _write_json(file, content):
     try:
-        text = json.dumps(content, default=_jsonable)
+        text = json.dumps(content, default=_jsonable).encode()
     except (TypeError, ValueError) as error:
         raise ValueError(f"{file} was not written: {error}. Use numbers, texts, lists and dicts.") from error
     with atomic_write(file) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(text + _checksum_blanks(text))
+
+
+def _checksum_blanks(text):
+    return f"{zlib.crc32(text):032b}".encode().translate(BLANKS)
 
 
 def _jsonable(value):

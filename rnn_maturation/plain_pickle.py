@@ -4,11 +4,16 @@ A pickle is a program: reading one in the ordinary way runs whatever its author 
 directories are passed between people. Here a pickle can only call the few stand-ins below, which never touch numpy's
 own `__setstate__` (a forged data type there reaches into memory), and what it made is checked value by value.
 Files written with numpy 1 and 2 and with Python 2 are read.
+
+Behind the pickle `dump` writes a checksum, where `pickle.load` no longer looks: a damaged number would be a number too.
 """
 
 import math
+import os
 import pickle
 import re
+import struct
+import zlib
 
 import numpy as np
 
@@ -16,6 +21,8 @@ KINDS = "biufcSU"  # numpy's letters for bool, integers, floats, complex and tex
 LEAVES = (type(None), bool, int, float, complex, str, bytes)
 BUILTINS = "builtins", "__builtin__"  # today's name and Python 2's
 CORES = "core", "_core"  # numpy 1's name and numpy 2's
+TRAILER = struct.Struct("<5sI")  # behind the pickle: a mark and the CRC-32 of all before it
+MARK = b"crc32"
 
 
 def dump(content, file):
@@ -26,11 +33,13 @@ def dump(content, file):
     ValueError
         If it has something that `load` would refuse.
     """
-    pickle.dump(_plain(content, {}), file)
+    summed = _Summed(file)
+    pickle.dump(_plain(content, {}), summed)
+    file.write(TRAILER.pack(MARK, summed.checksum))
 
 
 def load(file):
-    """Return the content of a pickle from a binary file.
+    """Return the content of a pickle from a binary file, which begins with it; files without checksum are read too.
 
     Raises
     ------
@@ -41,11 +50,45 @@ def load(file):
         If the file cannot be read.
     """
     try:
+        _check_sum(file)
         return _plain(_Unpickler(file, encoding="latin1").load(), {})
     except OSError:
         raise
     except Exception as error:  # a broken pickle can raise anything, from EOFError to MemoryError
         raise ValueError(str(error) or type(error).__name__) from error
+
+
+class _Summed:
+    """A file to write to that keeps the checksum of what was written."""
+
+    def __init__(self, file):
+        self._file, self.checksum = file, 0
+
+    def write(self, data):
+        self.checksum = zlib.crc32(data, self.checksum)
+        return self._file.write(data)
+
+
+def _check_sum(file):
+    """Refuse a file whose checksum is not that of its content; then stand at its beginning again."""
+    length = file.seek(0, os.SEEK_END) - TRAILER.size
+    if length > 0:
+        file.seek(length)
+        mark, expected = TRAILER.unpack(file.read())
+        file.seek(0)
+        if mark == MARK and _sum_of(file, length) != expected:
+            raise ValueError("its checksum is wrong")
+    file.seek(0)
+
+
+def _sum_of(file, length):
+    checksum, piece = 0, bytearray(1 << 20)
+    while length > 0:
+        n_read = file.readinto(memoryview(piece)[: min(length, len(piece))])
+        if not n_read:
+            raise ValueError("it became shorter while it was read")
+        checksum, length = zlib.crc32(memoryview(piece)[:n_read], checksum), length - n_read
+    return checksum
 
 
 class _Unpickler(pickle.Unpickler):
