@@ -71,11 +71,12 @@ def analyse(model_dir):
     if "odr" in rules:
         tqdm.write("odr: single units, demixed PCA, decoding")
         chosen = analysis.nearest_to_target(hp, log, "odr", ranges["odr"])
+        samples = {"odr": {stage: [trial_num] for stage, trial_num in chosen.items()}}
+        for unit_type in ("exh_neurons", "mix_neurons"):
+            analysis.sample_neuron_by_trial(
+                hp, log, model_dir, "odr", "stim1", samples, unit_type, max_units=MAX_SAMPLE_UNITS
+            )
         for trial_num in chosen.values():
-            for unit_type in ("exh_neurons", "mix_neurons"):
-                analysis.sample_neuron_by_trial(
-                    hp, log, model_dir, "odr", "stim1", [trial_num], unit_type, max_units=MAX_SAMPLE_UNITS
-                )
             analysis.neuron_dPCA(hp, log, model_dir, trial_num, "odr")
             analysis.Decoder_analysis(hp, model_dir, trial_num, "odr", window_size=10)
             # analysis.Decoder_analysis(hp, model_dir, trial_num, "odr", window_size=10, holdout="everywhere")

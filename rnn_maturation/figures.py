@@ -212,7 +212,7 @@ def psth(stages, epochs, dt, norm, title):
                     markerfacecolor="none",
                 )
         _note_gaps(ax, stages)
-        ax.set(xlabel="Time in trial (s)", ylabel=_activity_label(norm))
+        ax.set(xlabel="Time in trial (s)", ylabel=_activity_label(norm), xlim=(0, seconds[-1]))
         ax.set_title(title, pad=ABOVE_EPOCH_NAMES)
         ax.legend(title="stage_performance_n units", loc="upper left", bbox_to_anchor=(1, 1))
         figure.set_size_inches(7.4, 3.8)
@@ -360,8 +360,9 @@ def _draw_polar(ax, rates):
     ax.set_theta_zero_location("N")
     ax.set_theta_direction(-1)
     ax.plot(angles, np.append(rates, rates[0]), color="0.15", marker="o", markersize=3)
-    preferred = int(np.nanargmax(rates)) if np.isfinite(rates).any() else 0
-    ax.plot([angles[preferred]] * 2, [min(0, np.nanmin(rates)), np.nanmax(rates)], color=STAGE_COLOURS["mature"])
+    if np.isfinite(rates).any():
+        preferred = angles[int(np.nanargmax(rates))]
+        ax.plot([preferred, preferred], [min(0, np.nanmin(rates)), np.nanmax(rates)], color=STAGE_COLOURS["mature"])
     ax.set_xticks(angles[:-1])
     ax.tick_params(labelsize=6, pad=-2)
 

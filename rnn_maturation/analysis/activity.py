@@ -88,10 +88,11 @@ def _announce(model_dir, n_files, n_bytes):
 
 def compute_activity(hp, model_dir, trial_num, rule, task_mode="test"):
     """Activity (T, B, N) float32 of a checkpoint in noise-free trials, computed anew."""
-    net = network(hp, model_dir)
+    net = network(hp)
     feed = gen_feed_dict(net.model, test_trials(hp, rule, task_mode), hp)
     what = rule if task_mode == "test" else f"{rule} {task_mode}"
-    return net.run(trial_num, net.model.h, {**feed, net.model.noise_seed: noise_seed(hp, trial_num, what)})
+    feed[net.model.noise_seed] = noise_seed(hp, trial_num, what)
+    return net.run(checkpoint_dir(model_dir, trial_num), net.model.h, feed)
 
 
 def Get_H(hp, model_dir, trial_num, rule, save_H=False, task_mode="test"):

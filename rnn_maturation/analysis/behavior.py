@@ -8,7 +8,7 @@ from rnn_maturation.analysis.conditions import task_info
 from rnn_maturation.analysis.networks import network, noise_seed
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.stages import mean_performance, present_stages, stage_by_trial
-from rnn_maturation.model_directory import figure_dir
+from rnn_maturation.model_directory import checkpoint_dir, figure_dir
 from rnn_maturation.network import get_perf, popvec
 from rnn_maturation.task import generate_trials, get_dist, rule_name
 
@@ -125,14 +125,14 @@ def saccades_at(hp, model_dir, rule, inputs, targets, trials, description):
     description : str
         Name of the progress bar.
     """
-    net = network(hp, model_dir)
+    net = network(hp)
     y_hat = net.model.evaluation[1]  # without the activity, which is not needed
 
     def of_checkpoint(trial_num):
         outputs = []
         for number, x in enumerate(inputs):
             feed = {net.model.x: x, net.model.noise_seed: noise_seed(hp, trial_num, f"{rule} saccades {number}")}
-            outputs.append(net.run(trial_num, y_hat, feed)[-1])
+            outputs.append(net.run(checkpoint_dir(model_dir, trial_num), y_hat, feed)[-1])
         output = np.concatenate(outputs)
         correct = get_perf(output[None], targets.reshape(1, -1)).reshape(targets.shape)
         return correct, saccade_error(output.reshape(*targets.shape, -1), targets)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from queue import SimpleQueue
@@ -11,17 +10,15 @@ import numpy as np
 
 from rnn_maturation.hyperparameters import plain
 from rnn_maturation.jobs import n_cores
-from rnn_maturation.model_directory import checkpoint_dir
 from rnn_maturation.network import Model, tf1
 
 
 class Network:
-    """One graph for all checkpoints of a model: weights are restored into it, in a session for each core."""
+    """One graph for all checkpoints: weights are restored into it, in a session for each core."""
 
-    def __init__(self, model_dir, hp):
-        self.model_dir = model_dir
+    def __init__(self, hp):
         with ThreadPoolExecutor(1) as own_thread:  # a default graph belongs to a thread: the caller's stays as it is
-            self.model = own_thread.submit(Model, model_dir, hp=hp).result()
+            self.model = own_thread.submit(Model, None, hp=hp).result()
         self._graph = self.model.h.graph
         self._graph.finalize()
         self._idle_sessions = SimpleQueue()
@@ -32,25 +29,25 @@ class Network:
         for _ in range(n_cores()):
             self._idle_sessions.put(tf1.Session(graph=self._graph, config=config))
 
-    def run(self, trial_num, tensor, feed):
-        """Value of a tensor in the network as it was at a checkpoint. May be called from several threads."""
+    def run(self, folder, tensor, feed):
+        """Value of a tensor in the network of a checkpoint folder. May be called from several threads."""
         session = self._idle_sessions.get()
         try:
             with self._graph.as_default(), session.as_default():
-                self.model.restore(checkpoint_dir(self.model_dir, trial_num))
+                self.model.restore(folder)
                 return session.run(tensor, feed)
         finally:
             self._idle_sessions.put(session)
 
 
-def network(hp, model_dir):
-    """The `Network` of a model, built once for all analyses that follow each other on it."""
-    return _network(os.path.abspath(model_dir), hp_text(hp))
+def network(hp):
+    """The `Network` of some hyper-parameters, built once for all analyses that follow each other."""
+    return _network(hp_text(hp))
 
 
 @lru_cache(maxsize=1)
-def _network(model_dir, hp_json):
-    return Network(model_dir, json.loads(hp_json))
+def _network(hp_json):
+    return Network(json.loads(hp_json))
 
 
 def hp_text(hp):

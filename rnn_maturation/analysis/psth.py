@@ -231,7 +231,7 @@ def _stage_psths(log, rule, stages, preferred, opposite):
         result["growth"] = mean_performance(log, rule, trials)
         result["n_num"] = float(np.mean([len(preferred[trial]) for trial in trials]))
         results[stage] = result
-    empty = [stage for stage, result in results.items() if np.isnan(result["PSTH"]).all()]
+    empty = [stage for stage, result in results.items() if not result["n_num"]]
     if empty:
         warnings.warn(f"{rule}: no unit of these types in stage {', '.join(empty)}; its curve is nan.", stacklevel=3)
     return results
@@ -302,7 +302,7 @@ def plot_period_ttest_heatmap(
     Returns
     -------
     pandas.DataFrame
-        p-values, trial numbers x trial numbers; nan with less than two units, or without checkpoint.
+        p-values, trial numbers x trial numbers; nan without units or checkpoint.
     """
     _, unit_means = epoch_unit_means(
         hp, log, trial_list, model_dir, rule, seltive_epoch, analy_epoch, n_types, norm, PSTH_log
@@ -351,12 +351,12 @@ def window_steps(hp, info, rule, window):
 
 
 def pairwise_ttest(samples):
-    """p-values of independent two-sided t-tests between every two samples: (n, n), nan for less than two values.
+    """p-values of independent two-sided t-tests between every two samples: (n, n), nan where one is empty.
 
     The same as scipy.stats.ttest_ind of each pair.
     """
     n = np.array([len(sample) for sample in samples])
     mean = np.array([sample.mean() if len(sample) else np.nan for sample in samples], dtype=float)
-    deviation = np.array([sample.std(ddof=1) if len(sample) > 1 else np.nan for sample in samples], dtype=float)
+    deviation = np.array([sample.std(ddof=1) if len(sample) > 1 else 0 for sample in samples], dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
         return ttest_ind_from_stats(mean[:, None], deviation[:, None], n[:, None], mean, deviation, n).pvalue
