@@ -38,7 +38,7 @@ HERE = Path(__file__).parent
 GOLDEN_RUN = HERE / "golden" / "run"  # the original's log, to .995 in 488,960 trials
 TINY = {"n_rnn": 8, "batch_size_train": 4, "batch_size_test": 16, "target_perf": 1.0}
 HP_OPTION = [f"{key}={value}" for key, value in TINY.items()]
-LONG = 1200  # trials of a tiny run that lasts some seconds
+LONG = 800  # trials of a tiny run that lasts some seconds
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(HERE.parent), "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
@@ -72,13 +72,13 @@ def evaluations(folder):
 
 
 def processes_of(root):
-    """Command lines of this machine's processes that train below a folder."""
-    found = []
+    """This machine's processes that train below a folder, {number: command line}."""
+    found = {}
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             command = path.read_bytes().decode(errors="replace")
             if "rnn_maturation.training_process" in command and str(root) in command:
-                found.append(command)
+                found[int(path.parent.name)] = command
     return found
 
 
@@ -480,25 +480,47 @@ def cluster(tmp_path_factory):
     cluster.close()
 
 
-def kill_worker_when(cluster, condition):
-    """Kill the first worker once a condition holds, in a process of its own: the test waits for its runs."""
+def worker_of(cluster, root, n_evaluations):
+    """The worker that trains a run below a folder that has been evaluated so often, or None."""
+    for number, command in processes_of(root).items():
+        task = json.loads(command.rstrip("\0").split("\0")[-1])
+        parent = int(Path(f"/proc/{number}/stat").read_text().rsplit(")")[-1].split()[1])
+        if evaluations(task["model_dir"]) >= n_evaluations:
+            return next((worker for worker in cluster.workers if worker.pid == parent), None)
+    return None
+
+
+@contextlib.contextmanager
+def killing_a_worker(cluster, root, is_time=lambda: True):
+    """Meanwhile, kill the worker of a run that has begun, once it is time."""
+
+    killed, ended = [], threading.Event()
+
     def kill():
-        wait_for(condition)
-        cluster.workers.pop(0).kill()
+        while not (killed or ended.is_set()):
+            worker = worker_of(cluster, root, n_evaluations=2) if is_time() else None
+            if worker:
+                worker.kill()
+                cluster.workers.remove(worker)
+                killed.append(worker)
+            time.sleep(0.02)
 
     thread = threading.Thread(target=kill)
     thread.start()
-    return thread
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+    assert killed
 
 
 def test_a_lost_workers_run_goes_on_elsewhere_from_where_it_was(cluster, tmp_path):
-    names = ["indi_gap", "indi_overlap", "indi_zero_gap"]
-    runs = choose_runs(names, root=str(tmp_path))
-    killer = kill_worker_when(cluster, lambda: sum(evaluations(run.model_dir) > 1 for run in runs) == 2)
-    table = train_runs(runs, scheduler=cluster.address, hp=TINY, max_trials=LONG, display_step=20)
-    killer.join()
+    runs = choose_runs(["indi_gap", "indi_overlap"], root=str(tmp_path))
+    with killing_a_worker(cluster, tmp_path):
+        table = train_runs(runs, scheduler=cluster.address, hp=TINY, max_trials=LONG, display_step=20)
     cluster.workers.append(cluster.add_worker())
-    assert table["state"].tolist() == ["limit"] * 3 and table["trials"].tolist() == [LONG] * 3
+    assert table["state"].tolist() == ["limit"] * 2 and table["trials"].tolist() == [LONG] * 2
     logs = [Path(run.model_dir, "training.log").read_text() for run in runs]
     assert sum("stopped and saved at trial" in log and "going on from trial" in log for log in logs) == 1
     lost = next(run for run, log in zip(runs, logs, strict=True) if "going on from" in log)
@@ -539,6 +561,7 @@ def test_an_error_at_a_checkpoint_reaches_the_caller(cluster, tmp_path):
         analyse_checkpoints(tmp_path, {"gap": ["delay7"]}, [0], scheduler=cluster.address)
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_the_runs_on_a_cluster(cluster, tmp_path):
     process = start_script("--root", tmp_path, "--only", "indi_*", "--hp", *HP_OPTION, "--max_trials", 10**6,
                            "--display_step", "20", "--scheduler", cluster.address)  # fmt: skip
@@ -556,9 +579,8 @@ def test_twenty_runs_on_two_workers_end_complete_though_one_is_killed(tmp_path):
     pytest.importorskip("distributed")
     cluster = Cluster(tmp_path)
     runs = choose_runs(["indi_*"], range(4), str(tmp_path / "data"))[:20]
-    killer = kill_worker_when(cluster, lambda: len(list(tmp_path.glob("data/*/log.json"))) == 10)
-    table = train_runs(runs, scheduler=cluster.address, hp=TINY, max_trials=400, display_step=20)
-    killer.join()
+    with killing_a_worker(cluster, tmp_path / "data", lambda: len(list(tmp_path.glob("data/*/log.json"))) > 9):
+        table = train_runs(runs, scheduler=cluster.address, hp=TINY, max_trials=400, display_step=20)
     cluster.close()
     assert table["state"].tolist() == ["limit"] * 20 and table["trials"].tolist() == [400] * 20
     assert not processes_of(tmp_path) and not list(tmp_path.glob("data/*/.*"))
