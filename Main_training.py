@@ -8,6 +8,7 @@ The same command again goes on with a run that was stopped.
 import argparse
 import sys
 
+from rnn_maturation.hyperparameters import complete_hp
 from rnn_maturation.model_directory import ModelDirectoryInUse
 from rnn_maturation.train import TrainingDiverged, train
 
@@ -35,10 +36,10 @@ def main():
     parser.add_argument("--threads", type=int, help="processor cores to use (default: all)")
     parser.add_argument("--overwrite", action="store_true", help="delete the run in modeldir and start anew")
     options = parser.parse_args()
-    batch_size = HP.get("batch_size_train", 64)
-    if options.max_trials < batch_size:
-        parser.error(f"--max_trials {options.max_trials} is less than the {batch_size} trials of one training step")
     try:
+        batch_size = complete_hp({"ruleset": RULESET, **HP})["batch_size_train"]
+        if options.max_trials < batch_size:
+            parser.error(f"--max_trials {options.max_trials} is less than the {batch_size} trials of one training step")
         train(
             options.modeldir,
             hp=HP,

@@ -76,6 +76,19 @@ def test_a_short_run_has_the_settings_of_the_main_run(short_run):
     assert os.listdir(folder) == ["here"]
 
 
+def test_one_thread_or_two_give_the_same_to_the_last_bit(short_run, tmp_path, quick_run):
+    folder, *_ = short_run
+    code, _ = quick_run("--modeldir", "two", "--max_trials", 64, "--threads", 2)
+    assert code == 0
+    one, two = load_log(folder / "here/run"), load_log(tmp_path / "two")
+    for log in (one, two):
+        del log["times"], log["model_dir"]
+    assert one == two
+    for checkpoint in ("0", "interrupted"):
+        data = f"{checkpoint}/model.ckpt.data-00000-of-00001"
+        assert (folder / "here/run" / data).read_bytes() == (tmp_path / "two" / data).read_bytes(), checkpoint
+
+
 def test_the_same_command_goes_on(short_run, quick_run):
     folder, *_ = short_run
     code, out = quick_run("--modeldir", "here/run", "--max_trials", 128, "--threads", 1, cwd=folder)
@@ -106,6 +119,16 @@ def test_a_wrong_option_is_named(tmp_path, quick_run, options, message):
     assert code in (1, 2)
     assert message in errors(out)[-1]
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("batch_size", ["0", "'64'", "None"])
+def test_a_wrong_batch_size_in_the_script_is_named(server, tmp_path, batch_size):
+    script, output = tmp_path / "script.py", tmp_path / "out"
+    script.write_text(SCRIPT.read_text().replace('"n_rnn": 256', f'"batch_size_train": {batch_size}'))
+    assert server.run_script(script, ["--modeldir", "run"], tmp_path, output) == 1
+    (line,) = errors(output.read_text())
+    assert f"batch_size_train (trials in a training step) is {batch_size}, but must be an integer" in line
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_damaged_model_directory_is_named_in_one_line(tmp_path, quick_run):
