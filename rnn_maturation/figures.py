@@ -612,7 +612,7 @@ def saccade_errors(errors, labels, title):
 
 
 def growth_over_seeds(curves, medians, names, title):
-    """Performance of each rule against training trials: a thin line a run, a thick one the median.
+    """Performance of each rule against training trials: a thin line a seed, a thick one the median.
 
     Parameters
     ----------
@@ -627,7 +627,7 @@ def growth_over_seeds(curves, medians, names, title):
     with _new_figure(n_rows, n_columns, size, sharex=True, sharey=True, squeeze=False) as (figure, axes):
         for ax, (rule, of_runs) in zip(axes.flat, curves.items(), strict=False):
             for trials, performance, *_ in of_runs:
-                ax.plot(trials / 1000, performance, color="0.6", linewidth=0.6, label="a run")
+                ax.plot(trials / 1000, performance, color="0.6", linewidth=0.6, label="a seed")
             trials, performance = medians[rule]
             ax.plot(trials / 1000, performance, color="0.1", label="median")
             ax.set_title(names[rule])
@@ -664,7 +664,7 @@ def trials_to_criterion(table, criteria, names):
         for ax in list(axes.flat)[len(rules) :]:
             ax.set_visible(False)
         axes[0, 0].set_yticks(range(len(variants)), variants)
-        axes[0, 0].invert_yaxis()
+        axes[0, 0].set(ylim=(len(variants) - 0.5, -0.5), xlim=(0, None))
         handles = [_criterion_mark(ax, [], [], stage, f"{c:g}") for stage, c in zip(STAGES, criteria, strict=True)]
         handles += ax.plot([], [], ">", color="0.4", markerfacecolor="none", label="not reached")
         figure.legend(handles=handles, loc="outside upper center", ncols=4, title="smoothed performance reaches")
