@@ -4,6 +4,7 @@ Importing this module switches TensorFlow's eager execution off: graphs and sess
 """
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -28,6 +29,11 @@ RESPONSE_MARGIN = 0.2 * np.pi  # rad; a saccade that lands nearer to its target 
 # The batch is computed in this many independent parts, so that two threads work side by side without waiting for each
 # other. Fixed, not taken from the machine: the noise and the last bits of the sums depend on it.
 N_PARTS = 2
+WRITE_ERRORS = {
+    tf.errors.RESOURCE_EXHAUSTED: errno.ENOSPC,
+    tf.errors.PERMISSION_DENIED: errno.EACCES,
+    tf.errors.NOT_FOUND: errno.ENOENT,
+}
 G_REC = {"tanh": 1.0, "power": 0.01}  # initial gain of the recurrent weights where it is not 0.5
 
 
@@ -400,9 +406,18 @@ class Model:
             Small files to write beside the checkpoint, with it.
         slimmable : bool
             Write also what `slim_checkpoint` needs.
+
+        Raises
+        ------
+        OSError : the disk is full, or the folder may not be written to; names the folder and the remedy
         """
         folder = Path(self.model_dir if modeldir is None else modeldir)
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _write_errors(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            self._write(folder, files or {}, slimmable)
+        self._meta_file = folder / f"{CHECKPOINT}.meta"
+
+    def _write(self, folder, files, slimmable):
         aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
         try:
             os.chmod(aside, 0o777 & ~_umask())
@@ -411,7 +426,7 @@ class Model:
             if slimmable:
                 session.run(self._write_variables, {self._prefix: str(aside / VARIABLES)})
             _write_state(aside)
-            for name, text in (files or {}).items():
+            for name, text in files.items():
                 (aside / name).write_text(text)
             for path in aside.iterdir():
                 _sync(path)
@@ -419,7 +434,6 @@ class Model:
             _move_into_place(aside, folder)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-        self._meta_file = folder / f"{CHECKPOINT}.meta"
 
     def _add_meta(self, folder):
         """The graph's description is the same in every checkpoint: written once, then linked."""
@@ -470,6 +484,23 @@ def slim_checkpoint(folder):
     for part in ("index", "data-00000-of-00001"):
         with contextlib.suppress(FileNotFoundError):
             os.replace(Path(folder) / f"{VARIABLES}.{part}", Path(folder) / f"{CHECKPOINT}.{part}")
+
+
+@contextlib.contextmanager
+def _write_errors(folder):
+    """Turn what TensorFlow and the system say of a write that failed into one error with a remedy."""
+    try:
+        yield
+    except tf.errors.FailedPreconditionError:  # not of the disk: a variable without value
+        raise
+    except (OSError, tf.errors.OpError) as error:
+        number = error.errno if isinstance(error, OSError) else WRITE_ERRORS.get(error.error_code, errno.EIO)
+        raise OSError(
+            number,
+            f"{str(error).splitlines()[0][:120]}: the checkpoint was not written, an earlier one is as it was. Check "
+            "the free space, and that its folder exists and may be written to; then run the same command again",
+            str(folder),
+        ) from error
 
 
 def _write_operation(prefix, variables):

@@ -492,6 +492,7 @@ class _Run:
 
     def _save(self, work):
         """Checkpoint first, then log: a log never speaks of a checkpoint that is not there."""
+        self._check_folder()
         folder = self.folder / str(self.log["trials"][-1])
         state = _state_text(self.settings, work.step, work.rng_after)
         self.model.save(folder, {STATE_FILE: state}, slimmable=self.slim)
@@ -509,7 +510,16 @@ class _Run:
         tqdm.write(f"{self.folder}: stopped and saved at trial {work.step * self.batch_size}; the same command goes on "
                    "from here")
 
+    def _check_folder(self):
+        """Not half a run in a new folder, when the old one was taken away."""
+        if not self.folder.is_dir():
+            raise FileNotFoundError(
+                f"{self.folder} was removed or renamed while this run wrote to it. Put it back to go on from its last "
+                "checkpoint, or start anew; run the same command again"
+            )
+
     def save_interruption(self, step, rng_state):
+        self._check_folder()
         folder = self.folder / INTERRUPTED
         shutil.rmtree(folder, ignore_errors=True)
         self.model.save(folder, {STATE_FILE: _state_text(self.settings, step, rng_state)})
