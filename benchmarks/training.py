@@ -258,7 +258,8 @@ def ask(worker, action, argument):
 def row(label, plain, fast, limit):
     ratio = statistics.median(p / f for p, f in zip(plain, fast, strict=True))
     plain, fast = statistics.median(plain), statistics.median(fast)
-    print(f"{label:22s} {plain * 1e3:9.1f} {fast * 1e3:9.1f} {limit * 1e3:9.1f} {ratio:8.2f} {plain / limit:8.2f}", flush=True)
+    times = f"{plain * 1e3:9.1f} {fast * 1e3:9.1f} {limit * 1e3:9.1f}"
+    print(f"{label:22s} {times} {ratio:8.2f} {plain / limit:8.2f}", flush=True)
 
 
 def compare_speed(n_pairs, n_intervals):
@@ -268,7 +269,8 @@ def compare_speed(n_pairs, n_intervals):
     print(f"{'':22s} {'plain':>9s} {'package':>9s} {'limit':>9s} {'ratio':>8s} {'at limit':>8s}")
     plain, fast = start(plain_worker), start(fast_worker)
     limits = {}
-    for action, n_trials, training in (("step", hp["batch_size_train"], True), ("evaluation", hp["batch_size_test"], False)):
+    actions = [("step", hp["batch_size_train"], True), ("evaluation", hp["batch_size_test"], False)]
+    for action, n_trials, training in actions:
         for rule in RULES:
             ask(plain, action, rule), ask(fast, action, rule)  # warm up
             pairs = [(ask(plain, action, rule), ask(fast, action, rule)) for _ in range(n_pairs)]

@@ -5,7 +5,7 @@ from pathlib import Path
 from rnn_maturation.hyperparameters import PARAMETERS
 from rnn_maturation.task import TASKS, rules_dict
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
 
 def table_rows(first_cell):
