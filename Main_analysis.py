@@ -1,9 +1,11 @@
 """Draw the figures of the paper from a trained run.
 
     python Main_analysis.py [--modeldir data/6tasks]
+    python Main_analysis.py --jobs 4 --keep_H                        checkpoints in processes side by side
+    python Main_analysis.py --scheduler tcp://host:8786 --keep_H     or on a Dask cluster
 
 Without --modeldir: data/6tasks, or data/6tasks_pretrained as long as there is no run of your own. Figures go to
-figure/figure_<name of the model directory>. Activity is computed where it is needed and not kept.
+figure/figure_<name of the model directory>. Activity is computed where it is needed, and kept only if asked for.
 """
 
 import argparse
@@ -15,6 +17,7 @@ from tqdm import tqdm
 
 from rnn_maturation import analysis
 from rnn_maturation.model_directory import figure_dir, load_hp, load_log
+from rnn_maturation.sweep_analysis import analyse_checkpoints
 
 # ---- what to analyse ---------------------------------------------------------------------------------------------
 MODEL_DIRS = ["data/6tasks", "data/6tasks_pretrained"]  # the first one that exists, unless --modeldir is given
@@ -27,7 +30,7 @@ ODRD_EPOCHS = ["stim1", "delay1", "delay2"]
 PERIODS_MS = {"overlap": (1000, 1250), "zero_gap": (1000, 1250), "gap": (1100, 1350)}  # after the stimulus comes on
 
 
-def analyse(model_dir):
+def analyse(model_dir, keep_activity=False, jobs=None, scheduler=None):
     hp, log = load_hp(model_dir), load_log(model_dir)
     if hp is None or log is None:
         raise FileNotFoundError(f"{model_dir} has no hp.json and log.json: train a run with Main_training.py first")
@@ -38,7 +41,10 @@ def analyse(model_dir):
     # ranges = {"odr": {"early": range(390400, 405760, 1280), "mid": [...], "mature": [...]}}  # or choose them yourself
     rules = [rule for rule in ("odr", "odrd", "overlap", "zero_gap", "gap") if any(ranges.get(rule, {}).values())]
     analysis.gen_task_info(hp, log, model_dir, rules)
-    # analysis.compute_H(hp, log, model_dir, rules, ranges)  # keeps the activity in files: 23 MB a checkpoint of odr
+    if keep_activity or jobs or scheduler:  # the activity in files takes 23 MB a checkpoint of odr
+        epochs = {"odr": ODR_EPOCHS, "odrd": ODRD_EPOCHS, **dict.fromkeys(PERIODS_MS, ["stim1"])}
+        units = {rule: epochs[rule] for rule in rules}
+        analyse_checkpoints(model_dir, units, ranges, keep_activity=keep_activity, jobs=jobs, scheduler=scheduler)
 
     # Delayed response tasks: PSTHs (Fig. 4E-G), growth of epoch activity (Fig. S2B), tuning (Fig. S3B)
     for rule, epochs in (("odr", ODR_EPOCHS), ("odrd", ODRD_EPOCHS)):
@@ -92,6 +98,11 @@ def analyse(model_dir):
         analysis.saccade_distribut_analysis(hp, log, "odr", model_dir, analysis.spread_over(ranges, SOME_CHECKPOINTS))
         analysis.seldir_analysis(model_dir, "odr", "stim1", "odrd", "stim1", ranges, ("exh_neurons", "mix_neurons"))
 
+    # Which findings of the paper this network reproduces: report.html, report.md, report.json
+    tqdm.write("reproduction report")
+    analysis.reproduction_report(model_dir)
+    # analysis.reproduction_report(["data/seed0", "data/seed1"])  # counts over several networks
+
     # Recorded neurons, where you have them (the text format is in the docstrings)
     # analysis.real_neuron_dPCA("data/adultFiringRate8trials.txt")
     # analysis.real_neuron_PCA("data/adultneuron.txt")
@@ -102,13 +113,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     there = next((folder for folder in MODEL_DIRS if Path(folder).is_dir()), MODEL_DIRS[0])
     parser.add_argument("--modeldir", default=there, help="the trained run (default here: %(default)s)")
-    model_dir = parser.parse_args().modeldir
+    parser.add_argument("--keep_H", action="store_true", help="keep the activity in files")
+    parser.add_argument("--jobs", type=int, help="processes that compute checkpoints (default: this one, on all cores)")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that computes the checkpoints")
+    options = parser.parse_args()
+    model_dir = options.modeldir
     start = time.monotonic()
     try:
-        analyse(model_dir)
+        analyse(model_dir, options.keep_H, options.jobs, options.scheduler)
     except (ValueError, OSError) as error:
         sys.exit(f"Main_analysis.py: {error}")
-    print(f"Done in {time.monotonic() - start:.0f} s. The figures are in {figure_dir(model_dir)}")
+    print(f"Done in {time.monotonic() - start:.0f} s. The figures and report.html are in {figure_dir(model_dir)}")
 
 
 if __name__ == "__main__":
