@@ -41,7 +41,7 @@ def analyse(model_dir, keep_activity=False, jobs=None, scheduler=None):
     # ranges = {"odr": {"early": range(390400, 405760, 1280), "mid": [...], "mature": [...]}}  # or choose them yourself
     rules = [rule for rule in ("odr", "odrd", "overlap", "zero_gap", "gap") if any(ranges.get(rule, {}).values())]
     analysis.gen_task_info(hp, log, model_dir, rules)
-    if keep_activity or jobs or scheduler:  # the activity in files takes 23 MB a checkpoint of odr
+    if keep_activity or jobs is not None or scheduler:  # the activity in files takes 23 MB a checkpoint of odr
         epochs = {"odr": ODR_EPOCHS, "odrd": ODRD_EPOCHS, **dict.fromkeys(PERIODS_MS, ["stim1"])}
         units = {rule: epochs[rule] for rule in rules}
         analyse_checkpoints(model_dir, units, ranges, keep_activity=keep_activity, jobs=jobs, scheduler=scheduler)
