@@ -1,7 +1,7 @@
 """How fast training is, beside the plain formulation, and how much memory it takes.
 
     python -m benchmarks.training [--pairs 7] [--intervals 4]      speed, about 4 minutes on two cores
-    python -m benchmarks.training --saves 500                      memory over so many checkpoints
+    python -m benchmarks.training --saves 500                      memory over so many checkpoints (Linux)
 
 The yardstick is the network as it is usually written: one while_loop over [x, h] concatenated, noise drawn in each
 step, gradients by tf.gradients, a rule evaluated in 16 separate batches, trials built one by one, the graph's
@@ -16,6 +16,7 @@ import multiprocessing
 import os
 import resource
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -205,7 +206,7 @@ def serve(requests, actions):
     while (request := requests.recv()) is not None:
         action, argument = request
         requests.send(actions[action](argument))
-    requests.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    requests.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024))
 
 
 def matrix_rate():

@@ -112,6 +112,10 @@ def train(
         For settings that are wrong or differ from those the run in model_dir was started with.
     TrainingDiverged
         When the cost is not finite any more. The last good checkpoint is kept.
+    ModelDirectoryInUse
+        When another process trains in model_dir.
+    KeyboardInterrupt, SystemExit
+        After Ctrl-C or SIGTERM, when the run is saved where it stands.
     """
     hp = _complete_settings(hp, ruleset, rule_trains, rule_prob_map, seed)
     _check_counts(display_step=display_step, max_steps=max_steps, threads=1 if threads is None else threads)
@@ -141,6 +145,8 @@ def train(
 
 def _complete_settings(hp, ruleset, rule_trains, rule_prob_map, seed):
     """The whole hp of a run, as hp.json keeps it, and its generator of trials."""
+    if hp is not None and not isinstance(hp, dict):
+        raise ValueError(f"hp must be a dict of hyper-parameters, got {hp!r}")
     given = {"ruleset": ruleset, **(hp or {}), "seed": seed}
     for key in ("rules", "rule_probs", "rng"):  # follow from the others
         given.pop(key, None)
@@ -459,7 +465,7 @@ def _run(run, step, max_steps):
             last = work
         if last is not None and not last.is_evaluation:
             run.save_interruption(max_steps, last.rng_after)
-        tqdm.write(f"{run.folder}: ended at max_steps, {max_steps * batch_size} trials, before its target "
+        tqdm.write(f"{run.folder}: ended at max_steps, {max(step, max_steps) * batch_size} trials, before its target "
                    f"{hp['target_perf']}; a larger max_steps (--max_trials) goes on from here")
 
 
@@ -469,7 +475,7 @@ class _Run:
     def __init__(self, sess, model, log, settings, slim):
         self.sess, self.model, self.log, self.settings, self.slim = sess, model, log, settings, slim
         self.folder, self.batch_size = Path(model.model_dir), model.hp["batch_size_train"]
-        self._start = time.time() - (log["times"][-1] if log["times"] else 0)
+        self._start = time.monotonic() - (log["times"][-1] if log["times"] else 0)
         self._evaluations = []  # of the rules evaluated so far at this step: work, numbers
 
     def train_step(self, work):
@@ -484,7 +490,7 @@ class _Run:
         if len(self._evaluations) < len(self.model.hp["rules"]):
             return False
         self.log["trials"].append(work.step * self.batch_size)
-        self.log["times"].append(time.time() - self._start)
+        self.log["times"].append(time.monotonic() - self._start)
         do_eval(self.sess, self.model, self.log, self.model.hp["rule_trains"], [n for _, n in self._evaluations])
         self._evaluations = []
         self._save(work)
