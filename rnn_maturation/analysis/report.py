@@ -125,7 +125,7 @@ def judge_finding(finding, run):
 def why_open(finding, numbers):
     """Why measured numbers do not decide."""
     if has_needed(finding, numbers):
-        return "a step is less than twice its standard error: more checkpoints are needed"
+        return "a step is less than twice its standard error: a larger checkpoints_per_stage may tell"
     return "too few checkpoints of a stage have such units"
 
 

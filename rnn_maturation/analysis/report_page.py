@@ -65,7 +65,7 @@ def several_networks(report):
     """The report over networks, as `report.summarise` gives it: {'html': str, 'md': str}."""
     names = list(report["networks"])
     title = f"Which findings do {len(names)} networks reproduce?"
-    head = ["Finding", "Criterion", "Published", "Median", "Reproduced by", "95 % interval", *names]
+    head = ["Finding", "Published (small: two other networks)", "Median", "Reproduced by", "95 % interval", *names]
     rows = [(finding, _counted_cells(finding, names)) for finding in report["findings"]]
     intervals = (
         "Counts are of the networks in which a finding is decidable; the interval is Wilson's, of the proportion. It "
@@ -115,9 +115,10 @@ def _counted_cells(finding, names):
     low, high = finding["interval"]
     interval = f"{low:.2f}–{high:.2f}" if finding["n_decidable"] else "–"
     counted = f"{finding['n_reproduced']} of {finding['n_decidable']}"
-    texts = [finding["criterion"], finding["published"], finding["medians_shown"], counted, interval]
+    known = [f"{name}: {reference['shown']}" for name, reference in finding["references"].items()]
+    known = "; ".join(text for text in known if not text.endswith("–"))
     own = [(finding["verdicts"][name], finding["shown"][name]) for name in names]
-    return [*((text, "") for text in texts), *own]
+    return [(finding["published"], known), (finding["medians_shown"], ""), (counted, ""), (interval, ""), *own]
 
 
 # --------------------------------------------------------------------------------------------------------------- HTML
@@ -147,7 +148,8 @@ def _html_table(head, rows):
 
 def _html_claim(finding):
     source = f' <span class="small">{escape(finding["source"])}</span>' if finding["source"] else ""
-    why = f'<details class="small"><summary>Why this criterion</summary>{escape(finding["reason"])}</details>'
+    why = f"{escape(finding['criterion'])}. <i>Why:</i> {escape(finding['reason'])}"
+    why = f'<details class="small"><summary>Criterion, and why</summary>{why}</details>'
     return f'<th scope="row">{escape(finding["claim"])}{source}{why}</th>'
 
 
@@ -202,5 +204,5 @@ def _md_cell(text, note):
 
 
 def _md_criteria(findings):
-    reasons = [f"- {finding['claim']}: {finding['reason']}" for finding in findings]
-    return "\n".join(["## Why these criteria", "", *reasons])
+    reasons = [f"- {finding['claim']}: {finding['criterion']}. {finding['reason']}" for finding in findings]
+    return "\n".join(["## Criteria, and why", "", *reasons])
