@@ -305,9 +305,11 @@ def neuron_info_file(model_dir, trial_num, rule, epoch):
     return checkpoint_dir(model_dir, trial_num) / f"neuron_info_{_name('rule', rule)}_{_name('epoch', epoch)}.pkl"
 
 
-def figure_dir(model_dir):
-    """Return the folder for the figures of a model, figure/figure_<last name of the model directory>."""
-    return Path("figure") / ("figure_" + Path(os.path.abspath(model_dir)).name)
+def figure_dir(model_dir, rule=None, epoch=None):
+    """Return the folder for the figures of a model, figure/figure_<last name of the model directory>/<rule>/<epoch>."""
+    folder = Path("figure") / ("figure_" + Path(os.path.abspath(model_dir)).name)
+    names = (("rule", rule), ("epoch", epoch))
+    return folder.joinpath(*(_name(kind, name) for kind, name in names if name is not None))
 
 
 # ------------------------------------------------------------------------------------------------------------- helpers

@@ -66,7 +66,7 @@ def neuron_period_activity_analysis(
     title += "" if isinstance(analy_epoch, str) else " ms"
     text = f"one-way ANOVA: F({result['df'][0]:.0f}, {result['df'][1]:.0f}) = {result['F']:.2f}, p = {result['p']:.2g}"
     figure = figures.period_activity(activity, bin_wid, text, norm, title)
-    folder = figure_dir(model_dir) / rule / seltive_epoch / "_".join(check_types(n_types))
+    folder = figure_dir(model_dir, rule, seltive_epoch) / "_".join(check_types(n_types))
     figures.save_figure(figure, folder / f"{rule}_{period}_activity_oneway_anova_analysis")
     return result
 

@@ -149,7 +149,7 @@ def plot_PSTH(
     span, step = range_name(trial_list, rule)
     title = f"{rule_name[rule]}, units selective in {epoch}"
     figure = figures.psth(results, task_info(hp, model_dir, rule)["epoch_info"], hp["dt"], norm, title)
-    folder = figure_dir(model_dir) / rule / epoch / "_".join(check_types(n_types))
+    folder = figure_dir(model_dir, rule, epoch) / "_".join(check_types(n_types))
     figures.save_figure(figure, folder / f"{rule}_{epoch}_{span}_step_{step}_PSTH")
     return results
 
@@ -199,7 +199,7 @@ def plot_PSTH_neuron_selected(
     title = f"{rule_name[rule]}, {len(chosen)} units selective in {epoch} at every checkpoint"
     figure = figures.psth(results, task_info(hp, model_dir, rule)["epoch_info"], hp["dt"], norm, title)
     stem = f"{rule}_{epoch}_{span}_step_{step}"
-    folder = figure_dir(model_dir) / rule / epoch
+    folder = figure_dir(model_dir, rule, epoch)
     figures.save_figure(figure, folder / f"{stem}neuron_selected_PSTH")
     with atomic_write(folder / f"{stem}selected_neurons.txt") as temporary:
         temporary.write_text("\n".join(map(str, chosen)) + "\n")
@@ -278,7 +278,7 @@ def plot_epoch_mean_growth(
     table = pd.DataFrame(rows, columns=["trial", "mean_activity", "stage"])
     title = f"{rule_name[rule]}, units selective in {seltive_epoch}: activity in {analy_epoch}"
     figure = figures.epoch_mean_growth(table["trial"], table["mean_activity"], list(table["stage"]), norm, title)
-    folder = figure_dir(model_dir) / rule / seltive_epoch
+    folder = figure_dir(model_dir, rule, seltive_epoch)
     figures.save_figure(figure, folder / f"{analy_epoch}_epoch_mean_growth")
     return table
 
@@ -312,7 +312,7 @@ def plot_period_ttest_heatmap(
     p = pd.DataFrame(pairwise_ttest([unit_means[trial] for trial in present]), present, present)
     p = p.reindex(index=trials, columns=trials)
     title = f"{rule_name[rule]}, units selective in {seltive_epoch}: activity in {analy_epoch}"
-    folder = figure_dir(model_dir) / rule / seltive_epoch
+    folder = figure_dir(model_dir, rule, seltive_epoch)
     figure = figures.p_heatmap(p, trials, title)
     figures.save_figure(figure, folder / f"rule_{rule}_sel_{seltive_epoch}_analy_{analy_epoch}_heatmap")
     return p

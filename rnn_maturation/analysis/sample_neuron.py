@@ -48,7 +48,7 @@ def sample_neuron_by_trial(hp, log, model_dir, rule, epoch, trial_list, n_type, 
         neuron_info = load_neuron_info(model_dir, trial, rule, epoch)
         chosen = select_units(neuron_info, n_type)[0].tolist()
         drawn[trial] = [unit for unit in chosen if units is None or unit in units][:max_units]
-        folder = figure_dir(model_dir) / rule / epoch / "sample_neuron" / f"{trial}{stage_of[trial]}" / n_type
+        folder = figure_dir(model_dir, rule, epoch) / "sample_neuron" / f"{trial}{stage_of[trial]}" / n_type
         perf = performance_at(log, rule, trial)
         where = f"{rule_name[rule]} at {trial} trials ({stage_of[trial]}, performance {perf:.2f})"
         for unit in drawn[trial]:

@@ -71,7 +71,7 @@ def tunning_analysis(
     title = f"{rule_name[rule]}, units selective in {epoch}"
     n_locations = len(task_info(hp, model_dir, rule)["in_loc_set"])
     figure = figures.tuning(results, tests, n_locations, title, gaussian)
-    folder = figure_dir(model_dir) / rule / epoch / "_".join(check_types(n_types))
+    folder = figure_dir(model_dir, rule, epoch) / "_".join(check_types(n_types))
     figures.save_figure(figure, folder / f"{rule}_{epoch}_{span}_step_{step}_tuning_analysis")
     return {"stages": results, "height_ttest": tests}
 
