@@ -9,15 +9,18 @@ figure/figure_<name of the model directory>. Activity is computed where it is ne
 """
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
 
-from tqdm import tqdm
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from rnn_maturation import analysis
-from rnn_maturation.model_directory import figure_dir, load_hp, load_log
-from rnn_maturation.sweep_analysis import analyse_checkpoints
+from tqdm import tqdm  # noqa: E402
+
+from rnn_maturation import analysis  # noqa: E402
+from rnn_maturation.model_directory import figure_dir, load_hp, load_log  # noqa: E402
+from rnn_maturation.sweep_analysis import analyse_checkpoints  # noqa: E402
 
 # ---- what to analyse ---------------------------------------------------------------------------------------------
 MODEL_DIRS = ["data/6tasks", "data/6tasks_pretrained"]  # the first one that exists, unless --modeldir is given
@@ -123,6 +126,8 @@ def main():
         analyse(model_dir, options.keep_H, options.jobs, options.scheduler)
     except (ValueError, OSError) as error:
         sys.exit(f"Main_analysis.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
     print(f"Done in {time.monotonic() - start:.0f} s. The figures and report.html are in {figure_dir(model_dir)}")
 
 

@@ -31,6 +31,13 @@ def odrd_distractor_analysis(hp, log, model_dir, trial_list):
     dict
         'performance': DataFrame stage x circular distance (0 to R // 2 ring steps), share of correct trials;
         'errors': {stage: {distance: saccade errors in degrees}}.
+
+    Raises
+    ------
+    ValueError
+        A rule that the network never saw, or a damaged checkpoint; names it.
+    FileNotFoundError
+        None of the checkpoints is on disk. Some missing: one warning.
     """
     rule, n_ring = "odrd", hp["n_eachring"]
     stages = present_stages(hp, log, model_dir, rule, trial_list)
@@ -74,6 +81,13 @@ def saccade_distribut_analysis(hp, log, rule, model_dir, trial_list):
     -------
     {stage: saccade errors in degrees}
         |target - population vector| at the last step, whether or not the network still fixates.
+
+    Raises
+    ------
+    ValueError
+        A rule that the network never saw, or a damaged checkpoint; names it.
+    FileNotFoundError
+        None of the checkpoints is on disk. Some missing: one warning.
     """
     task_info(hp, model_dir, rule)
     stages = present_stages(hp, log, model_dir, rule, trial_list)

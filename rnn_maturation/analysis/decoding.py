@@ -46,6 +46,13 @@ def Decoder_analysis(
     -------
     pandas.DataFrame
         Share of trials decoded right, row = training window, column = tested window; labels: start of the window, s.
+
+    Raises
+    ------
+    ValueError
+        An unknown rule, or windows or held-out trials that are not possible.
+    FileNotFoundError
+        There is no such checkpoint.
     """
     info = task_info(hp, model_dir, rule)
     check_holdout(holdout)
@@ -96,6 +103,13 @@ def realneuron_Decoder_analysis(
     Returns
     -------
     As `Decoder_analysis`.
+
+    Raises
+    ------
+    ValueError
+        The file has another layout; names it.
+    FileNotFoundError
+        There is no such file.
     """
     trials = load_recorded_trials(neuron_file, time_len, trial_per_loc, loc_num)
     activity = trials.transpose(3, 2, 0, 1).reshape(time_len, loc_num * trial_per_loc, -1)

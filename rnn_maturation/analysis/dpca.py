@@ -223,6 +223,13 @@ def neuron_dPCA(
     Returns
     -------
     DemixedPCA
+
+    Raises
+    ------
+    ValueError
+        An unknown rule or location, or activity in which nothing varies.
+    FileNotFoundError
+        There is no such checkpoint.
     """
     info = task_info(hp, model_dir, rule)
     locations = _chosen(appoint_locs, info["in_loc_set"]) if appoint_loc_analysis else info["in_loc_set"]
@@ -275,6 +282,13 @@ def real_neuron_dPCA(
     Returns
     -------
     DemixedPCA
+
+    Raises
+    ------
+    ValueError
+        The file has another layout, or locations that it does not have are asked for.
+    FileNotFoundError
+        There is no such file.
     """
     trials = load_recorded_trials(neuron_file, time_len, trial_per_loc)
     numbers = list(range(1, trials.shape[2] + 1))

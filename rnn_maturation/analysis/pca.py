@@ -32,6 +32,13 @@ def neuron_PCA(hp, log, model_dir, trial_num, rule, task_mode="test", n_componen
     -------
     dict
         'components': (n_components, n_locations, n_time), 'explained_variance_ratio': (n_components,).
+
+    Raises
+    ------
+    ValueError
+        An unknown rule, or more components than units.
+    FileNotFoundError
+        There is no such checkpoint.
     """
     info = task_info(hp, model_dir, rule)
     perf = performance_at(log, rule, trial_num)
@@ -59,6 +66,13 @@ def real_neuron_PCA(neuron_file="data/adultneuron.txt", time_len=176, direc_num=
     Returns
     -------
     As `neuron_PCA`.
+
+    Raises
+    ------
+    ValueError
+        The file has another layout; names it.
+    FileNotFoundError
+        There is no such file.
     """
     result = standardised_pca(load_recorded_means(neuron_file, time_len, direc_num), n_components)
     name = Path(neuron_file).stem

@@ -50,6 +50,13 @@ def neuron_period_activity_analysis(
     -------
     dict
         'F', 'p' (nan with a single stage), 'df': [between, residual], 'activity': {stage: unit means}.
+
+    Raises
+    ------
+    ValueError
+        An unknown rule, epoch or type of units, or a damaged file; names it.
+    FileNotFoundError
+        None of the checkpoints is on disk. Some missing: one warning.
     """
     stages, unit_means = epoch_unit_means(
         hp, log, trial_list, model_dir, rule, seltive_epoch, analy_epoch, n_types, norm, PSTH_log

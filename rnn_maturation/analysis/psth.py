@@ -50,6 +50,13 @@ def gen_PSTH_log(hp, trial_list, model_dir, rule, seltive_epoch, n_types=DEFAULT
     -------
     {trial number: (n_units, n_time) array}
         Units ascending; (0, n_time) where a checkpoint has no such units; nan where the fixation level is zero.
+
+    Raises
+    ------
+    ValueError
+        An unknown rule, epoch or type of units, or a damaged file; names it.
+    FileNotFoundError
+        None of the checkpoints is on disk. Some missing: one warning.
     """
     trials = present_trials(model_dir, flat_trials(trial_list, rule), rule)
     psth_log = _psths(hp, trials, model_dir, rule, seltive_epoch, n_types, norm, oppo_sel_dir)
@@ -142,6 +149,13 @@ def plot_PSTH(
     {stage: {'PSTH': (n_time,), 'PSTH_oppo': (n_time,) if asked for, 'growth': mean performance, 'n_num': mean number
     of units}}
         Stages without checkpoints are absent; those without units are nan, with a warning.
+
+    Raises
+    ------
+    ValueError
+        An unknown rule, epoch or type of units, or a damaged file; names it.
+    FileNotFoundError
+        None of the checkpoints is on disk. Some missing: one warning.
     """
     stages = present_stages(hp, log, model_dir, rule, trial_list)
     preferred, opposite = _psth_logs(hp, stages, model_dir, rule, epoch, n_types, norm, plot_oppo_dir, PSTH_log)
@@ -180,6 +194,13 @@ def plot_PSTH_neuron_selected(
     Returns
     -------
     As `plot_PSTH`. The units are listed in a text file beside the figure.
+
+    Raises
+    ------
+    ValueError
+        An unknown rule, epoch or type of units, or a damaged file; names it.
+    FileNotFoundError
+        None of the checkpoints is on disk. Some missing: one warning.
     """
     stages = present_stages(hp, log, model_dir, rule, trial_list)
     trials = list(stage_by_trial(stages))
@@ -267,6 +288,13 @@ def plot_epoch_mean_growth(
     -------
     pandas.DataFrame
         trial, mean_activity (nan without units or checkpoint), stage (None without checkpoint).
+
+    Raises
+    ------
+    ValueError
+        An unknown rule, epoch or type of units, or a damaged file; names it.
+    FileNotFoundError
+        None of the checkpoints is on disk. Some missing: one warning.
     """
     stages, unit_means = epoch_unit_means(
         hp, log, trial_list, model_dir, rule, seltive_epoch, analy_epoch, n_types, norm, PSTH_log
@@ -303,6 +331,13 @@ def plot_period_ttest_heatmap(
     -------
     pandas.DataFrame
         p-values, trial numbers x trial numbers; nan without units or checkpoint.
+
+    Raises
+    ------
+    ValueError
+        An unknown rule, epoch or type of units, or a damaged file; names it.
+    FileNotFoundError
+        None of the checkpoints is on disk. Some missing: one warning.
     """
     _, unit_means = epoch_unit_means(
         hp, log, trial_list, model_dir, rule, seltive_epoch, analy_epoch, n_types, norm, PSTH_log

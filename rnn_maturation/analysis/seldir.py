@@ -27,6 +27,13 @@ def seldir_analysis(model_dir, rule1, epoch1, rule2, epoch2, trial_list, n_types
     -------
     pandas.DataFrame
         inter, samedir, diffdir (nan without checkpoint); index trial number. Also written as xlsx beside the figure.
+
+    Raises
+    ------
+    ValueError
+        An unknown rule, epoch or type of units, or a damaged file; names it.
+    FileNotFoundError
+        None of the checkpoints is on disk. Some missing: one warning.
     """
     kinds = check_types(n_types)
     hp = load_hp(model_dir)

@@ -44,6 +44,13 @@ def tunning_analysis(
         'stages': {stage: {'curve': location means with the preferred location at index R // 2 (in an even ring R + 1
         values, the first repeated at the end), 'fit': (a, u, s) or None, 'width': 2 s or nan, 'n_units': mean number,
         'growth': mean performance}}; 'height_ttest': {(stage, stage): p}, in the order early, mid, mature.
+
+    Raises
+    ------
+    ValueError
+        An unknown rule, epoch or type of units, or a damaged file; names it.
+    FileNotFoundError
+        None of the checkpoints is on disk. Some missing: one warning.
     """
     check_types(n_types)
     check_epochs(task_info(hp, model_dir, rule), rule, epoch)

@@ -1,0 +1,39 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def run_script(folder, *arguments):
+    command = [sys.executable, str(ROOT / "Main_analysis.py"), *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_without_a_run_it_says_what_to_do(tmp_path):
+    done = run_script(tmp_path, "--modeldir", "nowhere")
+    assert done.returncode == 1
+    assert "nowhere has no hp.json and log.json: train a run with Main_training.py first" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_all_figures_of_the_pretrained_run_from_any_working_directory(tmp_path):
+    shutil.copytree(ROOT / "data/6tasks_pretrained", tmp_path / "data/6tasks_pretrained")
+    done = run_script(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].endswith("in figure/figure_6tasks_pretrained")
+    assert "Warning" not in done.stderr and "Traceback" not in done.stderr
+    folder = tmp_path / "figure/figure_6tasks_pretrained"
+    by_format = [{file.with_suffix("") for file in folder.rglob(f"*.{ending}")} for ending in ("png", "pdf", "svg")]
+    assert by_format[0] == by_format[1] == by_format[2] and len(by_format[0]) > 60
+    for stem in (
+        "growth_of_performance",
+        "odrd/odrd_distractor_analysis_by_growth",
+        "gap/saccade_distribut_analysis_by_growth",
+    ):
+        assert folder / stem in by_format[0]
+    assert not list((tmp_path / "data").rglob("H_*.pkl"))
