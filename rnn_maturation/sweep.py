@@ -159,7 +159,7 @@ class _Sweep:
 
     def _take(self, results):
         for run, outcome, error in results:
-            self.outcomes[run] = ("failed", f"{type(error).__name__}: {error}") if error else outcome
+            self.outcomes[run] = ("failed", f"{type(error).__name__}: {error}") if error else _checked(run, *outcome)
             _save_table(self.tasks, self.outcomes)
             self.progress.update()
             state, message = self.outcomes[run]
@@ -233,6 +233,13 @@ def _row(run, state, message):
     except ValueError as error:
         return {**row, "state": state or "failed", "message": message or str(error)}
     return {**row, **reached}
+
+
+def _checked(run, state, message):
+    """An outcome; 'failed' when a worker trained the run where it cannot be seen from here."""
+    if state in ("trained", "limit") and not (Path(run.model_dir) / "log.json").exists():
+        return "failed", f"trained, but there is no log in {run.model_dir}: the workers must see the same folders"
+    return state, message
 
 
 def _is_training(run):

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import Training_with_diff_HyperParameters
-from rnn_maturation import figures, jobs, sweep, variants
+from rnn_maturation import figures, jobs, sweep, training_process, variants
 from rnn_maturation.hyperparameters import complete_hp
 from rnn_maturation.model_directory import load_hp, load_log, load_pickle, lock, neuron_info_file, save_log
 from rnn_maturation.sweep import (
@@ -403,6 +403,25 @@ def run_script(monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", ["Training_with_diff_HyperParameters.py", *map(str, arguments)])
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     return Training_with_diff_HyperParameters.main()
+
+
+@pytest.mark.slow
+def test_a_run_that_is_handed_out_twice_is_trained_once(tmp_path):
+    run = Run("indi_gap", 0, str(tmp_path / "twice"))
+    hp = {**variants.COMMON, **TINY}
+    task = {"model_dir": run.model_dir, "hp": hp, "ruleset": "all_new", "rule_trains": ["gap"], "seed": 0, "slim": True,
+            "threads": 1, "display_step": 20, "max_trials": LONG, "patience": 60}  # fmt: skip
+    with jobs.connect(2) as where:
+        both = [where.submit(training_process.train_in_process, "sweep", task) for _ in range(2)]
+        assert [future.result()[0] for future in both] == ["limit", "limit"]
+    assert Path(run.model_dir, "training.log").read_text().count("Trial     400 ") == 1
+    train_alone(tmp_path / "alone", ["gap"], LONG, display_step=20, slim=True)
+    assert_same_run(run.model_dir, tmp_path / "alone")
+
+
+def test_a_run_that_was_trained_where_it_is_not_seen_is_told(tmp_path):
+    state, message = sweep._checked(Run("indi_gap", 0, str(tmp_path)), "trained", "")
+    assert state == "failed" and "must see the same folders" in message
 
 
 def test_the_list_of_variants_says_what_differs(monkeypatch, capsys):
