@@ -19,7 +19,7 @@ PAPER_HP = {**get_default_hp("all_new"), "activation": "softplus", "mix_rule": T
 NOT_A_SETTING = {"seed", "rule_trains", "rules", "rule_probs", "save_name", "c_intsyn", "ksi_intsyn"}
 
 
-def reproduction_report(model_dir, checkpoints_per_stage=16, folder=None):
+def reproduction_report(model_dir, checkpoints_per_stage=40, folder=None):
     """Judge which findings of the paper a network, or each of several, reproduces; write report.html, .md and .json.
 
     Activity is computed at some checkpoints of each rule and stage, those of its maturation: from the end of the

@@ -53,7 +53,7 @@ class Run:
         When hp.json or log.json is missing.
     """
 
-    def __init__(self, model_dir, checkpoints_per_stage=16):
+    def __init__(self, model_dir, checkpoints_per_stage=40):
         self.model_dir = str(model_dir)
         self.hp, self.log = load_hp(model_dir), load_log(model_dir)
         if self.hp is None or self.log is None:
