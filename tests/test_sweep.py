@@ -361,10 +361,10 @@ def start_script(*arguments, **settings):
 def test_ctrl_c_saves_all_runs_and_the_same_command_goes_on(tmp_path):
     names = ["indi_gap", "indi_overlap"]
     command = [
-        "--root", tmp_path / "data", "--only", *names, "--hp", *HP_OPTION, "--max_trials", LONG,
-        "--display_step", "20", "--jobs", "2", "--threads", "1",
+        "--root", tmp_path / "data", "--only", *names, "--hp", *HP_OPTION, "--display_step", "20", "--jobs", "2",
+        "--threads", "1", "--max_trials",
     ]  # fmt: skip
-    process = start_script(*command, cwd=tmp_path)
+    process = start_script(*command, 10**6, cwd=tmp_path)  # more than it can do before the signal
     wait_for(lambda: all(evaluations(tmp_path / "data" / name) > 1 for name in names))
     process.send_signal(signal.SIGINT)
     output = process.communicate(timeout=60)[0]
@@ -374,10 +374,12 @@ def test_ctrl_c_saves_all_runs_and_the_same_command_goes_on(tmp_path):
         assert f"{name}: stopped" in output
         assert "stopped and saved at trial" in (tmp_path / "data" / name / "training.log").read_text()
     command.remove("indi_overlap")
-    process = start_script(*command, cwd=tmp_path)
+    trials = load_log(tmp_path / "data" / "indi_gap")["trials"]
+    limit = trials[-1] + 2 * trials[1]
+    process = start_script(*command, limit, cwd=tmp_path)
     output = process.communicate(timeout=120)[0]
     assert process.returncode == 0, output
-    train_alone(tmp_path / "alone", ["gap"], LONG, display_step=20, slim=True)
+    train_alone(tmp_path / "alone", ["gap"], limit, display_step=20, slim=True)
     assert_same_run(tmp_path / "data" / "indi_gap", tmp_path / "alone")
     assert (tmp_path / "figure" / "figure_sweep" / "trials_to_criterion.png").exists()
 
