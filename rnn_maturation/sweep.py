@@ -8,6 +8,7 @@ import contextlib
 import csv
 import os
 import secrets
+import time
 import warnings
 from datetime import timedelta
 from functools import cache
@@ -45,6 +46,7 @@ SMOOTH_WINDOW = 5  # evaluations, as growth curves are smoothed elsewhere
 BYTES_A_JOB = 1.5e9  # memory of one run, generously: 0.9 GB were measured with 256 units
 PATIENCE_S = 300  # how long a run waits for a model directory that another process still holds
 LOOK_S = 2  # between two looks at how far the runs are
+SAVE_S = 30  # between two tables while nothing ends
 TABLE_FILE = "sweep.csv"
 
 
@@ -146,21 +148,28 @@ class _Sweep:
 
     def work(self):
         """Until each run has ended, or all were asked to stop."""
-        _save_table(self.tasks, self.outcomes)
+        self._save()
         with self.progress:
             batch = Batch(self.where, train_in_process, {run: (self.name, task) for run, task in self.tasks.items()})
             try:
                 while batch.unfinished:
                     self._take(batch.results(LOOK_S))
                     self._show(batch.unfinished)
+                    if time.monotonic() > self.saved + SAVE_S:
+                        self._save()
             except KeyboardInterrupt:
                 self._stop(batch)
-        _save_table(self.tasks, self.outcomes)
+        self._save()
+
+    def _save(self):
+        for root in {run.root for run in self.tasks}:
+            write_table(root, {run: outcome for run, outcome in self.outcomes.items() if run.root == root})
+        self.saved = time.monotonic()
 
     def _take(self, results):
         for run, outcome, error in results:
             self.outcomes[run] = ("failed", f"{type(error).__name__}: {error}") if error else _checked(run, *outcome)
-            _save_table(self.tasks, self.outcomes)
+            self._save()
             self.progress.update()
             state, message = self.outcomes[run]
             tqdm.write(f"{run.name}: {state}" + (f" ({message})" if message else ""))
@@ -292,11 +301,6 @@ def write_table(root, outcomes=None):
     with atomic_write(Path(root) / TABLE_FILE) as temporary:
         table.to_csv(temporary, index=False)
     return table
-
-
-def _save_table(tasks, outcomes):
-    for root in {run.root for run in tasks}:
-        write_table(root, {run: outcome for run, outcome in outcomes.items() if run.root == root})
 
 
 def _earlier_outcomes(root):

@@ -107,6 +107,55 @@ def test_range_auto_select_keeps_to_the_log_and_the_limit(curve, window, margin,
         assert len(trials) <= limit + (stage == "mid")
 
 
+EXACT_HP = {"early_target_perf": 0.25, "mid_target_perf": 0.5, "mature_target_perf": 0.875}  # no rounding in binary
+EXACT_MARGIN = 0.125
+
+
+def described_ranges(curve, window, margin, limit):
+    """The stages as they are described, a checkpoint after the other."""
+    stages = {stage: [] for stage in STAGES}
+    for i in range(len(curve)):
+        part = curve[i : i + window + 1]
+        perf = sum(part) / len(part)
+        if 0.25 - margin <= perf <= 0.25 + margin:
+            stage = "early"
+        elif 0.5 - margin <= perf <= 0.5 + margin:
+            stage = "mid"
+        elif perf >= 0.875 - margin:
+            stage = "mature"
+        else:
+            continue
+        stages[stage] += [j for j in range(i, i + window + 1) if j < len(curve) and j not in stages[stage]]
+    early, mid, mature = (sorted(stages[stage]) for stage in STAGES)
+    aside = max(len(mid) - limit, 0) // 2
+    return {"early": early[-limit:], "mid": mid[aside : len(mid) - aside], "mature": mature[:limit]}
+
+
+@given(
+    st.lists(st.integers(0, 16).map(lambda sixteenths: sixteenths / 16), max_size=60),
+    st.sampled_from([0, 1, 3, 7]),
+    st.sampled_from([0, EXACT_MARGIN]),
+    st.integers(1, 12),
+)
+def test_range_auto_select_is_as_described_also_at_the_exact_thresholds(curve, window, margin, limit):
+    """Means of 1, 2, 4 and 8 sixteenths are exact, so that many of them lie on a threshold."""
+    got = range_auto_select(EXACT_HP, small_log(*curve), curve, window, margin, limit)
+    wanted = described_ranges(curve, window, margin, limit)
+    assert {stage: [trial // 100 for trial in trials] for stage, trials in got.items()} == wanted
+
+
+@pytest.mark.parametrize(
+    "perf, stage",
+    [(0.125, "early"), (0.375, "early"), (0.625, "mid"), (0.75, "mature"), (1.0, "mature")]
+    + [(np.nextafter(0.125, 0), None), (np.nextafter(0.375, 1), "mid"), (np.nextafter(0.625, 1), None)]
+    + [(np.nextafter(0.75, 0), None)],
+)
+def test_range_auto_select_at_the_exact_thresholds(perf, stage):
+    """0.375 is in the margins of early and mid: early comes first."""
+    got = range_auto_select(EXACT_HP, small_log(perf), [perf], 0, EXACT_MARGIN)
+    assert got == {name: [0] if name == stage else [] for name in STAGES}
+
+
 def test_range_auto_select_refuses():
     with pytest.raises(ValueError, match="growth_curve has 2 values"):
         range_auto_select(HP, small_log(0.1), [0.1, 0.2])
@@ -122,6 +171,15 @@ def test_range_auto_select_refuses():
 )
 def test_stage_of_at_the_thresholds(perf, stage):
     assert stage_of(perf, HP) == stage
+
+
+@pytest.mark.parametrize(
+    "target, at, above", [("early_target_perf", "early", "mid"), ("mid_target_perf", "mid", "mature")]
+)
+def test_stages_change_just_above_the_target(target, at, above):
+    for perf, stage in ((HP[target], at), (np.nextafter(HP[target], 1), above)):
+        assert stage_of(perf, HP) == stage
+        assert trials_by_stage([0], HP, small_log(perf), "odr") == {stage: [0]}
 
 
 LISTS = [

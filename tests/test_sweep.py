@@ -344,6 +344,20 @@ def test_each_run_has_its_state_and_none_ends_the_others(tmp_path, capfd):
     assert not list(tmp_path.rglob(".*")) and not processes_of(tmp_path)
 
 
+def test_the_file_tells_how_far_runs_are_while_they_are_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "SAVE_S", 0)
+    file, runs = tmp_path / "sweep.csv", choose_runs(["indi_gap", "indi_overlap"], root=tmp_path)
+    settings = {"hp": TINY, "max_trials": 1600, "display_step": 20, "jobs": 1}
+    thread = threading.Thread(target=train_runs, args=(runs,), kwargs=settings)
+    thread.start()
+    try:
+        wait_for(lambda: file.exists() and (pd.read_csv(file)["state"] == "running").any(), 60)
+        wait_for(lambda: (pd.read_csv(file)["trials"] > 0).any(), 60)
+    finally:
+        thread.join(120)
+    assert pd.read_csv(file)["state"].tolist() == ["limit", "limit"]
+
+
 def test_hyper_parameters_that_no_run_can_have_are_refused_before_anything_begins(tmp_path):
     with pytest.raises(ValueError, match="unknown key 'n_rn'"):
         train_runs([Run("indi_gap", 0, str(tmp_path / "data"))], hp={"n_rn": 8})

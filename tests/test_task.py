@@ -191,7 +191,37 @@ def test_every_rule_is_consistent(rule, loss_type, changes, mode):
 )  # fmt: skip
 def test_any_ring_and_time_step_is_consistent(rule, mode, n_trials, seed, changes):
     hp = make_hp(rule, seed, **changes)
-    check_consistent(generate_trials(rule, hp, mode, noise_on=False, batch_size=n_trials), rule)
+    trial = generate_trials(rule, hp, mode, noise_on=False, batch_size=n_trials)
+    check_consistent(trial, rule)
+    assert trial.batch_size == (n_trials if mode == "random" else 16 * changes["n_eachring"])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    ruleset=st.sampled_from([name for name in RULESETS if "odr15000" not in rules_dict[name]]),
+    data=st.data(),
+    sigma_x=st.floats(0, 2),
+    n_ring=st.integers(2, 12),
+    n_trials=st.integers(1, 5),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_noise_of_any_strength_is_the_only_difference(ruleset, data, sigma_x, n_ring, n_trials, seed):
+    rule = data.draw(st.sampled_from(rules_dict[ruleset]))
+    pairs = [f"test-{i}-{j}" for i in range(n_ring) for j in range(n_ring)] if rule == "odrd" else []
+    mode = data.draw(st.sampled_from(["random", "test", *pairs]))
+    changes = {"ruleset": ruleset, "sigma_x": sigma_x, "n_eachring": n_ring}
+    quiet, noisy = (
+        generate_trials(rule, make_hp(rule, seed, **changes), mode, noise_on=noise_on, batch_size=n_trials)
+        for noise_on in (False, True)
+    )
+    check_consistent(quiet, rule)
+    for name in ("y", "y_loc", "c_mask"):
+        np.testing.assert_array_equal(getattr(noisy, name), getattr(quiet, name))
+    standard = (noisy.x - quiet.x) / max(sigma_x * np.sqrt(2 / quiet.config["alpha"]), 1e-30)
+    assert np.isfinite(noisy.x).all()
+    if sigma_x > 1e-3:  # else the noise is lost in float32 beside an input of 1
+        assert abs(standard.mean()) < 6 / np.sqrt(standard.size)
+        assert abs(standard.var() - 1) < 6 * np.sqrt(2 / standard.size) + 1e-3
 
 
 @pytest.mark.parametrize("rule", [rule for rule in RULES if rule not in MATCH_RULES])

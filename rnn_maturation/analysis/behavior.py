@@ -58,7 +58,7 @@ def odrd_distractor_analysis(hp, log, model_dir, trial_list):
 
 
 def _draw_distractor(log, model_dir, n_ring, stages, performance, errors):
-    folder = figure_dir(model_dir) / "odrd"
+    folder = figure_dir(model_dir, "odrd")
     figure = figures.distractor_performance(performance, n_ring, f"{rule_name['odrd']}: distractors at all distances")
     figures.save_figure(figure, folder / "odrd_distractor_analysis_by_growth")
     for distance in performance.columns:
@@ -95,7 +95,7 @@ def saccade_distribut_analysis(hp, log, rule, model_dir, trial_list):
     saccades = saccades_at(hp, model_dir, rule, inputs, targets, list(stage_by_trial(stages)), f"saccades {rule}")
     errors = {s: np.concatenate([saccades[trial][1].ravel() for trial in trials]) for s, trials in stages.items()}
     figure = figures.saccade_errors(errors, _labels(log, rule, stages, errors), rule_name[rule])
-    figures.save_figure(figure, figure_dir(model_dir) / rule / "saccade_distribut_analysis_by_growth")
+    figures.save_figure(figure, figure_dir(model_dir, rule) / "saccade_distribut_analysis_by_growth")
     return errors
 
 

@@ -64,7 +64,7 @@ def Decoder_analysis(
     figure = figures.decoder_scores(scores, hp["dt"], window_size, stride, info["epoch_info"], chance, title)
     stem = f"{rule}_{trial_num}_{_window_name(hp['dt'], window_size, stride)}"
     stem += "_holdout_everywhere" if holdout == "everywhere" else ""
-    figures.save_figure(figure, figure_dir(model_dir) / rule / stem)
+    figures.save_figure(figure, figure_dir(model_dir, rule) / stem)
     return _labelled(scores, hp["dt"], stride)
 
 

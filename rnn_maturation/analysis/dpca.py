@@ -247,7 +247,7 @@ def neuron_dPCA(
         title,
     )
     chosen = f"_locs_{list(locations)}" if appoint_loc_analysis else ""
-    folder = figure_dir(model_dir) / rule
+    folder = figure_dir(model_dir, rule)
     figures.save_figure(figure, folder / f"RNNneuron_dPCA_rule_{rule}_trialnum_{trial_num}{chosen}")
     return result
 

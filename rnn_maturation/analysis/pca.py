@@ -50,7 +50,7 @@ def neuron_PCA(hp, log, model_dir, trial_num, rule, task_mode="test", n_componen
     title = f"{rule_name[rule]} at {trial_num} trials, performance {perf:.2f}"
     figure = figures.principal_components(*result.values(), hp["dt"], info["epoch_info"], title)
     stem = f"{rule}_comp{n_components}_neuron_pca_trial_num_{trial_num}_all_loc_bycomp_conc_pref{perf:.4f}_std"
-    figures.save_figure(figure, figure_dir(model_dir) / rule / stem)
+    figures.save_figure(figure, figure_dir(model_dir, rule) / stem)
     return result
 
 

@@ -189,9 +189,7 @@ def classify_units(
         the location with the highest rate); firerate_loc_order: (n_units, n_locations) location means.
     """
     fixation, stimulus, rates = (trial_rates(activity, epochs[name]) for name in ("fix1", "stim1", epoch))
-    average = averaging_matrix(locations)
-    with np.errstate(invalid="ignore"):  # a unit with nan or inf is nan everywhere, and so not active
-        mean_rates, levels = average @ rates, average @ fixation
+    mean_rates, levels = _location_means(rates, locations), _location_means(fixation, locations)
     group = np.unique(locations, return_inverse=True)[1]
     normalised, mean_normalised = normalise(rates, levels[group]), normalise(mean_rates, levels)
 
@@ -217,8 +215,16 @@ def classify_units(
 
 
 def trial_rates(activity, steps):
-    """Mean over the steps (start, end) of each trial: (n_trials, n_units) float64."""
-    return activity[slice(*steps)].mean(axis=0, dtype=np.float64)
+    """Mean over the steps (start, end) of each trial: (n_trials, n_units) float64; nan where it is not finite."""
+    rates = activity[slice(*steps)].mean(axis=0, dtype=np.float64)
+    return np.where(np.isfinite(rates), rates, np.nan)
+
+
+def _location_means(rates, locations):
+    """Mean over each location's trials, (n_locations, n_units); a unit with a nan is nan everywhere."""
+    _, first, group = np.unique(locations, return_index=True, return_inverse=True)
+    some = rates[first]  # deviations from one of its trials: the mean of equal rates, also of zeros, is exact
+    return some + averaging_matrix(locations) @ (rates - some[group])
 
 
 def normalise(rates, levels):

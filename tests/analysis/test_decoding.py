@@ -2,6 +2,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.svm import SVC
 
 from rnn_maturation.analysis import Decoder_analysis, realneuron_Decoder_analysis
@@ -59,6 +61,24 @@ def test_scores_are_those_of_the_pairwise_loop(holdout):
         rates, locations, folds if holdout == "everywhere" else folds[:1], holdout != "original"
     )
     np.testing.assert_array_equal(cross_temporal_scores(rates, locations, 2, holdout), wanted)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.integers(3, 7), min_size=2, max_size=5),
+    st.integers(1, 2),
+    st.sampled_from(["original", "everywhere"]),
+    st.tuples(st.integers(1, 4), st.integers(1, 6), st.floats(0.01, 5), st.integers(0, 2**32 - 1)),
+)
+def test_scores_are_scikit_learns_for_any_number_of_windows_locations_trials_and_units(n_trials, held_out, how, rest):
+    n_windows, n_units, noise, seed = rest
+    rng = np.random.default_rng(seed)
+    locations = rng.permutation(np.repeat(np.arange(len(n_trials)), n_trials))
+    centre = rng.normal(size=(n_windows, len(n_trials), n_units))
+    rates = centre[:, locations] + noise * rng.normal(size=(n_windows, len(locations), n_units))
+    folds = location_folds(locations, held_out)
+    wanted = scikit_learn_scores(rates, locations, folds if how == "everywhere" else folds[:1], how == "everywhere")
+    np.testing.assert_array_equal(cross_temporal_scores(rates, locations, held_out, how), wanted)
 
 
 def test_holding_out_everywhere_does_not_leak():

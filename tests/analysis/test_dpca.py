@@ -2,6 +2,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rnn_maturation.analysis import neuron_dPCA, real_neuron_dPCA
 from rnn_maturation.analysis.dpca import REGULARIZER_GRID, demixed_pca, trials_by_location
@@ -79,6 +81,36 @@ def test_fits_are_the_textbooks(shape, regularizer):
         np.testing.assert_allclose(
             result.explained_variance_ratio[name], (seen**2).sum(axis=1) / (data**2).sum(), rtol=1e-9
         )
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    n_trials=st.integers(1, 5),
+    n_units=st.integers(2, 15),
+    n_locations=st.integers(2, 6),
+    n_time=st.integers(3, 25),
+    noise=st.floats(0.1, 5),
+    seed=st.integers(0, 2**32 - 1),
+    regularizer=st.floats(-6, -1).map(lambda exponent: 10**exponent),
+)
+def test_any_activity_is_demixed_as_in_the_textbook(regularizer, **shape):
+    """What the leading component of each part rebuilds: unlike the axes it has no sign."""
+    trials = random_trials(**shape)
+    data, parts = textbook_parts(trials.mean(axis=0))
+    result = demixed_pca(trials, regularizer, n_components=2)
+    for name, (decoder, encoder) in textbook_fit(data, parts, regularizer, 2).items():
+        sizes = np.linalg.svd(encoder @ decoder.T @ data, compute_uv=False)
+        if sizes[1] < 0.98 * sizes[0]:  # else the two components are in no order
+            seen, wanted = result.encoders[name][:, :1] @ result.components[name][:1].reshape(1, -1), encoder[:, :1]
+            wanted = wanted @ decoder[:, :1].T @ data
+            np.testing.assert_allclose(seen, wanted, atol=1e-6 * np.abs(data).max(), err_msg=name)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(3, 5), st.integers(3, 8), st.floats(0.2, 8), st.integers(0, 2**32 - 1))
+def test_the_automatic_penalty_of_any_activity_is_the_textbooks(n_trials, n_units, noise, seed):
+    trials = random_trials(n_trials, n_units, n_time=8, noise=noise, seed=seed)
+    assert demixed_pca(trials, n_components=2).regularizer == pytest.approx(textbook_regularizer(trials, 2))
 
 
 @pytest.mark.parametrize("noise", [0.5, 8.0])

@@ -2,6 +2,7 @@ import json
 import pickle
 import shutil
 from pathlib import Path
+from statistics import mean  # exactly rounded: equal rates have that mean
 
 import numpy as np
 import pandas as pd
@@ -76,6 +77,93 @@ def test_anova_and_ttest_agree_with_statsmodels_and_scipy(seed, sizes, effect):
             of_group = groups == group
             wanted = ttest_rel(before[of_group, unit], after[of_group, unit]).pvalue
             np.testing.assert_allclose(p_response[group, unit], wanted, rtol=1e-9)
+
+
+def textbook_neuron_info(activity, locations, epochs, epoch, norm):
+    """`classify_units` unit by unit, by statsmodels and scipy."""
+    info = {kind: [] for kind in UNIT_TYPES}
+    where = np.unique(locations)
+    all_means = []
+    for unit in range(activity.shape[2]):
+        fixation, stimulus, rates = (
+            activity[slice(*epochs[name]), :, unit].astype(float).mean(axis=0) for name in ("fix1", "stim1", epoch)
+        )
+        normalised, responds, mean_rates, means = np.full(len(rates), np.nan), False, [], []
+        for location in where:
+            of_location = locations == location
+            level = mean(fixation[of_location])
+            mean_rates.append(mean(rates[of_location]))
+            if level != 0:
+                normalised[of_location] = rates[of_location] / level - 1
+            means.append(mean_rates[-1] / level - 1 if level != 0 else np.nan)
+            responds |= ttest_rel(fixation[of_location], stimulus[of_location]).pvalue <= 0.05
+        if not np.isfinite(rates).all():  # one such trial and nothing is known of the unit
+            mean_rates = [np.nan] * len(where)
+        if not np.isfinite([fixation, rates]).all():
+            means = [np.nan] * len(where)
+        tested = normalised if norm else rates
+        valid = np.isfinite(tested)
+        p = np.nan  # of one location, constant rates, or no trial more than locations
+        if len({*locations[valid]}) > 1 and np.ptp(tested[valid]) > 0 and valid.sum() > len({*locations[valid]}):
+            p = statsmodels_anova(tested[valid], locations[valid])[1]
+        all_means.append(means if norm else mean_rates)
+        if not (responds and np.isfinite([fixation, stimulus]).all() and max(mean_rates) > 1e-3):
+            continue
+        preferred = int(np.nan_to_num(all_means[-1], nan=-np.inf).argmax())
+        info["active_neurons"].append((unit, None, preferred))
+        if p <= 0.05:
+            kind = "inh" if np.nanmax(means) < 0 else "exh" if np.nanmin(means) >= 0 else "mix"
+            for name in ("selective_neurons", f"{kind}_neurons"):
+                info[name].append((unit, p, preferred))
+    return info, np.array(all_means)
+
+
+def unit_activity(kind, locations, rng):
+    """Activity (3 epochs x 2 steps, n_trials) of one unit."""
+    n_trials = len(locations)
+    tuned = 2 * np.cos(locations + rng.uniform(0, 7)) * rng.choice([0, 0.3, 3])
+    rates = np.repeat([[1.5], [2], [2]], 2, axis=0) + np.repeat([[0], [1], [1]], 2, axis=0) * tuned
+    rates = rates + rng.choice([0.01, 0.3]) * rng.normal(size=(6, n_trials))
+    if kind == "constant":
+        rates = np.full((6, n_trials), rng.normal())
+    elif kind == "constant in each epoch":
+        rates = np.repeat(rng.uniform(0.1, 3, (3, 1)), 2, axis=0) * np.ones(n_trials)
+    elif kind == "inhibited":
+        rates = np.abs(rates) * np.repeat([[20], [1], [1]], 2, axis=0)
+    elif kind == "negative":
+        rates = -np.abs(rates)
+    elif kind == "silent in fixation":
+        rates[:2, locations == locations[rng.integers(n_trials)]] = 0
+    elif kind in ("nan", "inf"):
+        rates[rng.integers(6), rng.integers(n_trials)] = float(kind)
+    return rates.astype(np.float32)
+
+
+KINDS = ["tuned", "constant", "constant in each epoch", "inhibited", "negative", "silent in fixation", "nan", "inf"]
+
+
+@settings(max_examples=60, deadline=None)
+@pytest.mark.filterwarnings("ignore")  # scipy and statsmodels warn of units without variation
+@given(
+    st.lists(st.sampled_from(KINDS), min_size=1, max_size=5),
+    st.lists(st.integers(1, 7), min_size=1, max_size=5),
+    st.sampled_from(["stim1", "delay1"]),
+    st.booleans(),
+    st.integers(0, 2**32 - 1),
+)
+def test_neuron_info_is_that_of_statsmodels_and_scipy(kinds, n_trials, epoch, norm, seed):
+    """Any numbers of trials at the locations, single ones and a single location too."""
+    rng = np.random.default_rng(seed)
+    locations = rng.permutation(np.repeat(np.arange(len(n_trials)), n_trials))
+    activity = np.stack([unit_activity(kind, locations, rng) for kind in kinds], axis=2)
+    epochs = {"fix1": (None, 2), "stim1": (2, 4), "delay1": (4, 6)}
+    got = classify_units(activity, locations, epochs, epoch, norm=norm)
+    wanted, means = textbook_neuron_info(activity, locations, epochs, epoch, norm)
+    np.testing.assert_allclose(got["firerate_loc_order"], means, rtol=1e-9, atol=1e-12)
+    for kind in UNIT_TYPES:
+        assert [(unit, where) for unit, _, where in got[kind]] == [(unit, where) for unit, _, where in wanted[kind]]
+    p_values = [[p for _, p, _ in info["selective_neurons"]] for info in (got, wanted)]
+    np.testing.assert_allclose(*p_values, rtol=1e-6, atol=1e-15)
 
 
 def test_anova_leaves_out_trials_without_a_number():
