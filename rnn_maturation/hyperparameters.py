@@ -6,6 +6,7 @@ defaults; `check_hp` refuses what no network or task could use, in a sentence th
 
 import difflib
 import math
+import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -47,7 +48,7 @@ def _is_integer(value):
 
 
 def _is_real(value):
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _integer(low, high=math.inf):
@@ -180,7 +181,10 @@ def complete_hp(given, source="hp"):
     ValueError
         For an unknown key, a wrong value, or values that do not go together.
     """
-    given = {key: plain(value) for key, value in rename_old_keys(given, source).items()}
+    try:
+        given = {key: plain(value) for key, value in rename_old_keys(given, source).items()}
+    except RecursionError as error:
+        raise ValueError(f"{source}: lists within lists within lists: no hyper-parameter is like that.") from error
     _check_values(given, source)
     hp = {}
     for key, parameter in PARAMETERS.items():

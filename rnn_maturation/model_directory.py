@@ -14,6 +14,7 @@ import math
 import numbers
 import operator
 import os
+import platform
 import re
 import secrets
 import warnings
@@ -63,7 +64,7 @@ def atomic_write(path):
         If it cannot be written, of the same kind as the cause; names the file and the remedy.
     """
     path = Path(path)
-    temporary = path.with_name(f"{PARTIAL}-{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
+    temporary = path.with_name(f"{PARTIAL}-{_this_process()}-{secrets.token_hex(4)}-{path.name}")
     try:
         yield temporary
         _force_to_disk(temporary)
@@ -204,8 +205,10 @@ def save_pickle(file, obj):
     Raises
     ------
     ValueError
-        If `obj` has something else, which `load_pickle` would refuse.
+        If `obj` has something else, which `load_pickle` would refuse, or the folder is a checkpoint's that is a link.
     """
+    if _is_trial_number(Path(file).parent.name):
+        refuse_link(Path(file).parent)
     with atomic_write(file) as temporary, open(temporary, "wb") as stream:
         try:
             plain_pickle.dump(obj, stream)
@@ -312,6 +315,15 @@ def figure_dir(model_dir, rule=None, epoch=None):
     return folder.joinpath(*(_name(kind, name) for kind, name in names if name is not None))
 
 
+def refuse_link(path):
+    """ValueError if a part of a model directory is a link: a stranger's could lead our writing elsewhere."""
+    if Path(path).is_symlink():
+        raise ValueError(
+            f"{path} is a link to {os.readlink(path)!r}, and nothing is written through links in a model directory: "
+            "put a copy of what it leads to in its place, or delete it."
+        )
+
+
 # ------------------------------------------------------------------------------------------------------------- helpers
 
 
@@ -329,7 +341,8 @@ def _locked_file(directory):
     """Open and lock .lock; it holds the number of our process."""
     path = directory / ".lock"
     while True:
-        file = open(path, "a+")
+        refuse_link(path)
+        file = open(path, "a+", opener=_open_no_link)
         try:
             _lock_file(file)
         except (BlockingIOError, PermissionError) as error:
@@ -345,6 +358,10 @@ def _locked_file(directory):
             file.flush()
             return file
         file.close()
+
+
+def _open_no_link(path, flags):
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def _lock_file(file):
@@ -366,9 +383,18 @@ def _remove_partial_files(directory):
     """Remove what processes that no longer run have left half written."""
     for pattern in (f"{PARTIAL}-*", f"*/{PARTIAL}-*"):
         for file in directory.glob(pattern):
-            process = file.name.split("-")[1]
-            if process.isdecimal() and not _is_running(int(process)):
+            machine, _, process = file.name.removeprefix(f"{PARTIAL}-").split("-")[0].rpartition("@")
+            if machine in ("", _machine()) and process.isdecimal() and not _is_running(int(process)):
                 file.unlink(missing_ok=True)
+
+
+def _this_process():
+    """Its number, and its machine: others may write to the same directory."""
+    return f"{_machine()}@{os.getpid()}"
+
+
+def _machine():
+    return re.sub("[^A-Za-z0-9.]", "_", platform.node())
 
 
 def _is_running(process):

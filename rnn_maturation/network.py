@@ -16,7 +16,7 @@ import tensorflow as tf
 from rnn_maturation import recurrence
 from rnn_maturation.hyperparameters import complete_hp, gen_ortho_matrix
 from rnn_maturation.jobs import n_cores
-from rnn_maturation.model_directory import load_hp
+from rnn_maturation.model_directory import load_hp, refuse_link
 
 tf1 = tf.compat.v1
 tf1.disable_eager_execution()
@@ -410,8 +410,10 @@ class Model:
         Raises
         ------
         OSError : the disk is full, or the folder may not be written to; names the folder and the remedy
+        ValueError : the folder is a link
         """
         folder = Path(self.model_dir if modeldir is None else modeldir)
+        refuse_link(folder)
         with _write_errors(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
             self._write(folder, files or {}, slimmable)
@@ -481,6 +483,7 @@ def slim_checkpoint(folder):
     At each moment the folder holds a whole checkpoint: the variables are the first part of the data file, so that the
     short index, which comes first, is right for the long data file too.
     """
+    refuse_link(folder)
     for part in ("index", "data-00000-of-00001"):
         with contextlib.suppress(FileNotFoundError):
             os.replace(Path(folder) / f"{VARIABLES}.{part}", Path(folder) / f"{CHECKPOINT}.{part}")

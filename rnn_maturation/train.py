@@ -263,11 +263,31 @@ def _read_state(folder):
     path = folder / STATE_FILE
     try:
         state = json.loads(path.read_bytes())
-        if state.pop("checksum") == _checksum(state):
+        if state.pop("checksum") == _checksum(state) and _is_sound(**state):
             return state
-    except (ValueError, AttributeError, TypeError, KeyError):
+    except (ValueError, AttributeError, TypeError, KeyError, RecursionError):
         pass
     raise ValueError(f"{path} is damaged; without {folder}, training goes on from the one before")
+
+
+def _is_sound(step, settings, rng):
+    """Whether a state is one that `_state_text` can have written; numpy does not look at where a generator stands."""
+    name, keys, position, has_gauss, gauss = rng
+    return (
+        _is_int(step, 0, 2**53)
+        and isinstance(settings, dict)
+        and name == "MT19937"
+        and len(keys) == 624
+        and all(_is_int(key, 0, 2**32 - 1) for key in keys)
+        and _is_int(position, 0, 624)
+        and _is_int(has_gauss, 0, 1)
+        and isinstance(gauss, float)
+        and np.isfinite(gauss)
+    )
+
+
+def _is_int(value, low, high):
+    return type(value) is int and low <= value <= high
 
 
 def _checksum(state):
@@ -291,6 +311,8 @@ def _restore_or_initialize(model, log, settings):
             trials = state["step"] * batch_size
             if folder.name == INTERRUPTED and trials <= log["trials"][-1]:
                 continue  # left by a process that was killed right after logging what came later
+            if folder.name not in (INTERRUPTED, str(trials)):
+                raise ValueError(f"{folder / STATE_FILE} is of trial {trials}: this checkpoint is damaged")
             model.restore(folder, whole=True)
         except (ValueError, FileNotFoundError) as error:
             print(f"{error}\nGoing back to the checkpoint before it.")
@@ -507,6 +529,7 @@ class _Run:
         if self.slim:
             for trials in self.log["trials"][-3:-1]:  # two: a kill may have left the earlier one half done
                 older = self.folder / str(trials)
+                model_directory.refuse_link(older)
                 (older / STATE_FILE).unlink(missing_ok=True)  # first: nothing goes on from a checkpoint without slots
                 slim_checkpoint(older)
 

@@ -83,11 +83,18 @@ def test_unknown_key_is_refused_with_the_nearest_name():
     assert "Known keys: batch_size_train" in message({"qqq": 1})
 
 
+def test_lists_without_end_are_refused():
+    deep = []
+    for _ in range(10_000):
+        deep = [deep]
+    assert "lists within lists" in message({"rule_trains": deep})
+
+
 WRONG_VALUES = {
     "batch_size_train": [0, -1, 1.5, "64", True, None],
     "batch_size_test": [15, 512.0],
     "optimizer": ["Adam", None],
-    "learning_rate": [0, -1, float("nan"), float("inf"), "0.1", True],
+    "learning_rate": [0, -1, float("nan"), float("inf"), 10**400, "0.1", True],
     "loss_type": ["mse"],
     "target_perf": [1.01, -0.1, "0.9"],
     "mature_target_perf": [2],

@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import pickle
+import re
 import shutil
 import signal
 import subprocess
@@ -187,6 +188,19 @@ def test_files_that_running_processes_write_are_left_alone(tmp_path):
         with lock(tmp_path):
             assert temporary.exists()
     assert files_in(tmp_path) == ["x"]
+
+
+def test_what_processes_of_other_machines_write_is_left_alone(tmp_path):
+    with atomic_write(tmp_path / "x") as temporary:
+        temporary.write_text("half")
+        machine, process = re.fullmatch(r"\.partial-(.+)@(\d+)-.*", temporary.name).groups()
+    assert process == str(os.getpid())
+    of_no_process = 2**22 + 1  # more than Linux and macOS count to
+    elsewhere, here = (tmp_path / f".partial-{m}@{of_no_process}-ab-x" for m in (f"not.{machine}", machine))
+    for path in (elsewhere, here):
+        path.write_text("half")
+    with lock(tmp_path):
+        assert elsewhere.exists() and not here.exists()
 
 
 # ---------------------------------------------------------------------------------------------------------------- lock

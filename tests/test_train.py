@@ -8,14 +8,16 @@ import struct
 import termios
 import threading
 import time
+import zlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from rnn_maturation.analysis import generate_neuron_info
 from rnn_maturation.hyperparameters import get_default_hp
 from rnn_maturation.model_directory import ModelDirectoryInUse, load_hp, load_log, lock, save_log
-from rnn_maturation.network import Model, gen_feed_dict, get_perf, session_config
+from rnn_maturation.network import Model, gen_feed_dict, get_perf, session_config, slim_checkpoint
 from rnn_maturation.task import generate_trials, rules_dict
 from rnn_maturation.train import TrainingDiverged, do_eval, train
 
@@ -556,6 +558,31 @@ def truncate(file):
     os.truncate(file, file.stat().st_size // 2)
 
 
+def forge(folder, change):
+    """A state with a right checksum that no run has written."""
+    file = folder / "training_state.json"
+    forged = json.loads(file.read_text())
+    del forged["checksum"]
+    change(forged)
+    file.write_text(json.dumps({**forged, "checksum": zlib.crc32(json.dumps(forged).encode())}))
+
+
+FORGERIES = {  # numpy would read the memory behind its 624 numbers
+    "position far outside": lambda forged: forged["rng"].__setitem__(2, 2 * 10**9),
+    "position outside": lambda forged: forged["rng"].__setitem__(2, 625),
+    "position before": lambda forged: forged["rng"].__setitem__(2, -1),
+    "few keys": lambda forged: forged["rng"].__setitem__(1, [1]),
+    "large keys": lambda forged: forged["rng"].__setitem__(1, [2**40] * 624),
+    "another generator": lambda forged: forged["rng"].__setitem__(0, "PCG64"),
+    "no generator": lambda forged: forged.update(rng=None),
+    "no settings": lambda forged: forged.pop("settings"),
+    "no step": lambda forged: forged.pop("step"),
+    "step another": lambda forged: forged.update(step=forged["step"] + 1),
+    "step before": lambda forged: forged.update(step=-20),
+    "step broken": lambda forged: forged.update(step=forged["step"] + 0.5),
+    "step a text": lambda forged: forged.update(step="7"),
+    "step huge": lambda forged: forged.update(step=10**30),
+}
 DAMAGES = {
     "data truncated": lambda folder: truncate(folder / "model.ckpt.data-00000-of-00001"),
     "data flipped": lambda folder: flip(folder / "model.ckpt.data-00000-of-00001", 1000),
@@ -566,6 +593,8 @@ DAMAGES = {
     "state empty": lambda folder: (folder / "training_state.json").write_text(""),
     "state another digit": lambda folder: another_digit(folder / "training_state.json"),
     "state a list": lambda folder: (folder / "training_state.json").write_text("[1]"),
+    "state deep": lambda folder: (folder / "training_state.json").write_text("[" * 100_000),
+    **{name: lambda folder, change=change: forge(folder, change) for name, change in FORGERIES.items()},
 }
 
 
@@ -591,6 +620,28 @@ def test_from_a_damaged_interruption_training_goes_back_to_the_checkpoint_before
     out = capfd.readouterr().out
     assert f"{copy}/{INTERRUPTED}" in out and "going on from trial 96" in out
     assert_same_run(copy, longer)
+
+
+@pytest.mark.parametrize("name", ["144", INTERRUPTED, ".lock"])
+def test_a_run_is_not_written_through_links(copy, tmp_path, name):
+    """A directory from somebody else may have links where the next checkpoint or the lock will be."""
+    (tmp_path / "other").mkdir()
+    shutil.rmtree(copy / name, ignore_errors=True)
+    (copy / name).symlink_to(tmp_path / "other", target_is_directory=True)
+    with pytest.raises(ValueError, match=f"{copy}/{name} is a link to '{tmp_path}/other'.*a copy of what it leads to"):
+        train(copy, max_steps=STEPS + 3, **SETTINGS)
+    assert not list((tmp_path / "other").iterdir())
+
+
+def test_analyses_are_not_written_through_links(copy, tmp_path):
+    shutil.move(copy / "48", tmp_path / "48")
+    (copy / "48").symlink_to(tmp_path / "48")
+    before = contents(tmp_path / "48")
+    with pytest.raises(ValueError, match=f"{copy}/48 is a link to '{tmp_path}/48'"):
+        generate_neuron_info(load_hp(copy), copy, ["stim1"], [48], ["gap"], verbose=False)
+    with pytest.raises(ValueError, match=f"{copy}/48 is a link to '{tmp_path}/48'"):
+        slim_checkpoint(copy / "48")
+    assert contents(tmp_path / "48") == before
 
 
 def remove_states(directory):

@@ -126,17 +126,22 @@ def Get_H(hp, model_dir, trial_num, rule, save_H=False, task_mode="test"):
             f"H files are of task_mode 'test' only: call Get_H(..., task_mode={task_mode!r}) without save_H."
         )
     if task_mode == "test" and file.exists():
-        return _checked_activity(load_pickle(file), file, task_info(hp, model_dir, rule))
+        return _checked_activity(load_pickle(file), file, task_info(hp, model_dir, rule), hp["n_rnn"])
     activity = compute_activity(hp, model_dir, trial_num, rule, task_mode)
     if save_H:
         save_pickle(file, activity)
     return activity
 
 
-def _checked_activity(activity, file, info):
+def _checked_activity(activity, file, info, n_units):
     last = max(step for steps in info["epoch_info"].values() for step in steps if step is not None)
     if not isinstance(activity, np.ndarray) or activity.ndim != 3 or activity.dtype.kind != "f":
         raise ValueError(f"{file} is not an activity array (time, trials, units). Delete it and it is computed again.")
+    if activity.shape[2] != n_units:
+        raise ValueError(
+            f"{file} has {activity.shape[2]} units, the network of this run {n_units}. Delete it and it is computed "
+            "again."
+        )
     if activity.shape[1] != len(info["in_loc"]) or activity.shape[0] <= last:
         raise ValueError(
             f"{file} has {activity.shape[0]} steps and {activity.shape[1]} trials, the task has {len(info['in_loc'])} "

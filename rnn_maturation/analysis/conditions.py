@@ -32,7 +32,7 @@ def gen_task_info(hp, log, model_dir, rules, return_trial_store=False):
         For a rule that is not in the network's rule set.
     """
     file = task_info_file(model_dir)
-    info = load_pickle(file) if file.exists() else {}
+    info = _read_conditions(file)
     trials = {rule: test_trials(hp, rule) for rule in as_list(rules)}
     new = {rule: _conditions(trial) for rule, trial in trials.items() if rule not in info}
     if new:
@@ -60,12 +60,36 @@ def task_info(hp, model_dir, rule):
     if rule not in rules:
         raise ValueError(f"The network in {model_dir} never saw a rule {rule!r}: choose one of {', '.join(rules)}.")
     file = task_info_file(model_dir)
-    if not file.exists() or rule not in load_pickle(file):
+    if rule not in _read_conditions(file):
         gen_task_info(hp, None, model_dir, [rule])
-    info = load_pickle(file)[rule]
-    if not {"in_loc", "in_loc_set", "epoch_info"} <= set(info):
-        raise ValueError(f"{file} is not complete for rule {rule}: delete it and it is made again.")
+    info = _read_conditions(file)[rule]
+    try:
+        is_sound = _is_sound(info, hp["n_eachring"])
+    except (TypeError, KeyError, ValueError, AttributeError):
+        is_sound = False
+    if not is_sound:
+        raise ValueError(f"{file} is not sound for rule {rule}: delete it and it is made again.")
     return info
+
+
+def _read_conditions(file):
+    """{rule: what task_info.pkl says of it}, {} without a file."""
+    info = load_pickle(file) if file.exists() else {}
+    if not isinstance(info, dict):
+        raise ValueError(f"{file} is not a file of trial conditions: delete it and it is made again.")
+    return info
+
+
+def _is_sound(info, n_locations):
+    """Whether locations and epochs of a rule can be used as they are."""
+    where, epochs = np.asarray(info["in_loc"]), info["epoch_info"]
+    return (
+        where.ndim == 1
+        and where.dtype.kind in "iu"
+        and set(where.tolist()) == set(info["in_loc_set"]) <= set(range(n_locations))
+        and {"fix1", "stim1"} <= set(epochs)
+        and all((start or 0) >= 0 and (end is None or (start or 0) < end) for start, end in epochs.values())
+    )
 
 
 def epoch_steps(info, rule, epoch):

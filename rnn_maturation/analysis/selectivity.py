@@ -1,5 +1,6 @@
 """Which units are active and selective for location, by the published criteria."""
 
+import numbers
 import warnings
 
 import numpy as np
@@ -121,9 +122,27 @@ def load_neuron_info(model_dir, trial_num, rule, epoch):
     """Neuron info of a checkpoint, from its file."""
     file = neuron_info_file(model_dir, trial_num, rule, epoch)
     neuron_info = load_pickle(file)
-    if not isinstance(neuron_info, dict) or not {*UNIT_TYPES, "firerate_loc_order"} <= set(neuron_info):
+    try:
+        is_sound = _is_neuron_info(neuron_info)
+    except (TypeError, KeyError, ValueError, AttributeError):
+        is_sound = False
+    if not is_sound:
         raise ValueError(f"{file} is not a neuron_info file of this program. Delete it and it is computed again.")
     return neuron_info
+
+
+def _is_neuron_info(neuron_info):
+    """Whether all units and locations listed are among those that it has means of."""
+    n_units, n_locations = neuron_info["firerate_loc_order"].shape
+    return all(
+        isinstance(unit, numbers.Integral)
+        and isinstance(where, numbers.Integral)
+        and 0 <= unit < n_units
+        and 0 <= where < n_locations
+        and (p is None or isinstance(p, numbers.Real))
+        for kind in UNIT_TYPES
+        for unit, p, where in neuron_info[kind]
+    )
 
 
 def select_units(neuron_info, n_types):

@@ -203,8 +203,42 @@ def test_present_trials(run, trials):
         present_trials(model_dir, [99], "gap")
 
 
-def test_damaged_task_info_is_named(run):
+WHERE, EPOCHS = np.repeat(np.arange(8), 16), {"fix1": (None, 50), "stim1": (50, 75), "go1": (75, None)}
+SOUND = {"in_loc": WHERE, "in_loc_set": list(range(8)), "epoch_info": EPOCHS}
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        {},
+        3,
+        list(SOUND),
+        {**SOUND, "in_loc": WHERE.astype(str)},
+        {**SOUND, "in_loc": WHERE[:, None]},
+        {**SOUND, "in_loc": WHERE + 1, "in_loc_set": list(range(1, 9))},
+        {**SOUND, "in_loc_set": [0, 1]},
+        {**SOUND, "epoch_info": list(EPOCHS)},
+        {**SOUND, "epoch_info": {"stim1": (50, 75)}},
+        {**SOUND, "epoch_info": {**EPOCHS, "stim1": "ab"}},
+        {**SOUND, "epoch_info": {**EPOCHS, "stim1": (75, 50)}},
+        {**SOUND, "epoch_info": {**EPOCHS, "stim1": (50, 60, 75)}},
+    ],
+)
+def test_a_task_info_that_cannot_be_used_is_named(run, info):
     hp, _, model_dir = run
-    save_pickle(task_info_file(model_dir), {"odr": {}})
-    with pytest.raises(ValueError, match="task_info.pkl is not complete for rule odr"):
+    save_pickle(task_info_file(model_dir), {"odr": SOUND})
+    assert task_info(hp, model_dir, "odr")["epoch_info"] == EPOCHS
+    save_pickle(task_info_file(model_dir), {"odr": info})
+    with pytest.raises(ValueError, match="task_info.pkl is not sound for rule odr: delete it"):
         task_info(hp, model_dir, "odr")
+    save_pickle(task_info_file(model_dir), [1, 2])
+    with pytest.raises(ValueError, match="task_info.pkl is not a file of trial conditions: delete it"):
+        task_info(hp, model_dir, "odr")
+
+
+def test_activity_of_another_network_is_named(run, trials):
+    hp, _, model_dir = run
+    activity = Get_H(hp, model_dir, trials[0], "odr", save_H=True)
+    save_pickle(activity_file(model_dir, trials[0], "odr"), activity[:, :, :5])
+    with pytest.raises(ValueError, match=r"H_odr.pkl has 5 units, the network of this run 12. Delete it"):
+        Get_H(hp, model_dir, trials[0], "odr")

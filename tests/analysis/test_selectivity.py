@@ -17,12 +17,13 @@ from rnn_maturation.analysis import generate_neuron_info
 from rnn_maturation.analysis.selectivity import (
     UNIT_TYPES,
     classify_units,
+    load_neuron_info,
     normalise,
     one_way_anova,
     paired_ttest,
     select_units,
 )
-from rnn_maturation.model_directory import load_pickle, neuron_info_file
+from rnn_maturation.model_directory import load_pickle, neuron_info_file, save_pickle
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 LOCATIONS = np.repeat(np.arange(8), 16)
@@ -245,6 +246,30 @@ def test_neuron_info_file_has_plain_content(run, trials):
     assert all(type(unit) is int and p is None and type(where) is int for unit, p, where in info["active_neurons"])
     assert all(type(p) is float for _, p, _ in info["selective_neurons"])
     assert not list(Path(model_dir).glob("*/H_*.pkl"))
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"exh_neurons": 3},
+        {"exh_neurons": [("a", 0.1, 0)]},
+        {"exh_neurons": [(-1, 0.1, 0)]},
+        {"mix_neurons": [(12, 0.1, 0)]},
+        {"mix_neurons": [(10**30, 0.1, 0)]},
+        {"active_neurons": [(0, None, 99)]},
+        {"active_neurons": [(0, None)]},
+        {"selective_neurons": [(0, "p", 0)]},
+        {"firerate_loc_order": None},
+        {"firerate_loc_order": np.zeros(12)},
+    ],
+)
+def test_a_neuron_info_that_cannot_be_used_is_named(run, trials, forged):
+    hp, _, model_dir = run
+    file = neuron_info_file(model_dir, trials[0], "odr", "stim1")
+    generate_neuron_info(hp, model_dir, ["stim1"], trials[:1], ["odr"], verbose=False)
+    save_pickle(file, {**load_neuron_info(model_dir, trials[0], "odr", "stim1"), **forged})
+    with pytest.raises(ValueError, match="neuron_info_odr_stim1.pkl is not a neuron_info file of this program. Delete"):
+        load_neuron_info(model_dir, trials[0], "odr", "stim1")
 
 
 def test_trial_lists_in_every_form_give_the_same(run, trials):
