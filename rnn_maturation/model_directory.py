@@ -11,7 +11,6 @@ one are read too).
 
 import json
 import math
-import numbers
 import operator
 import os
 import platform
@@ -458,20 +457,24 @@ def _damaged(file, what):
 def _check_log(log, file):
     """Refuse a log whose lists differ in length or hold what they should not."""
     trials = log.get("trials")
-    if not isinstance(trials, list) or not all(isinstance(trial, int) for trial in trials):
+    if not isinstance(trials, list) or not all(type(trial) is int and trial < 2**53 for trial in trials):
         raise _damaged(file, "no list of trial numbers")
     if any(later <= trial for trial, later in zip(trials, trials[1:], strict=False)) or min(trials, default=0) < 0:
         raise _damaged(file, "the trial numbers do not rise")
     for key, values in log.items():
         if not isinstance(values, list):
+            if key == "times" or key.startswith(("perf_", "cost_", "creg_")):
+                raise _damaged(file, f"{key} is not a list")
             continue
         if len(values) != len(trials):
             raise _damaged(file, f"{key} has {len(values)} values, trials {len(trials)}")
-        wanted = dict if key == "growth" else numbers.Real
-        if not all(isinstance(value, wanted) for value in values):
+        wanted = (dict,) if key == "growth" else (float, int)  # not bool; a cost may be NaN
+        if not all(type(value) in wanted and (type(value) is not int or abs(value) < 2**53) for value in values):
             raise _damaged(file, f"{key} has a value of a wrong type")
         if key.startswith("perf_") and not all(0 <= value <= 1 for value in values):
             raise _damaged(file, f"{key} has a value outside 0 to 1")
+        if key == "times" and not all(abs(value) <= 1e10 for value in values):  # 300 years
+            raise _damaged(file, "times has a value that is no time")
 
 
 def _model_directories(root_dir):

@@ -357,6 +357,14 @@ def test_log_is_saved_where_it_was_read_not_where_it_says(tmp_path):
         ({"cost_odr": [0.1, None]}, "cost_odr has a value of a wrong type"),
         ({"perf_odr": [0.5, 1.5]}, "perf_odr has a value outside"),
         ({"perf_odr": [0.5, float("nan")]}, "perf_odr has a value outside"),
+        ({"trials": [0, True]}, "no list of trial numbers"),
+        ({"trials": [0, 10**400]}, "no list of trial numbers"),
+        ({"perf_odr": 0.5}, "perf_odr is not a list"),
+        ({"perf_min": None}, "perf_min is not a list"),
+        ({"perf_odr": [0, True]}, "perf_odr has a value of a wrong type"),
+        ({"cost_odr": [0, 10**400]}, "cost_odr has a value of a wrong type"),
+        ({"times": [0, float("inf")]}, "times has a value that is no time"),
+        ({"times": [0, 1e300]}, "times has a value that is no time"),
     ],
 )
 def test_log_that_disagrees_is_refused(tmp_path, changes, said):
