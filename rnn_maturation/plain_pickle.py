@@ -1,9 +1,11 @@
 """Pickles of numpy arrays and builtin containers, and of nothing else.
 
 A pickle is a program: reading one in the ordinary way runs whatever its author wrote into it, and pickles of model
-directories are passed between people. Here a pickle can only call the few stand-ins below, which never touch numpy's
-own `__setstate__` (a forged data type there reaches into memory), and what it made is checked value by value.
-Files written with numpy 1 and 2 and with Python 2 are read.
+directories are passed between people. Here a pickle has only the instructions and the few functions that plain data
+needs, which never touch numpy's own `__setstate__` (a forged data type there reaches into memory). While it is read
+nothing is hashed, and nothing is made larger than the file could hold; what it made is checked value by value before
+sets and dicts are made of it. So reading takes time and memory in proportion to the length of the file, whatever it
+says. Files written with numpy 1 and 2 and with Python 2 are read.
 
 Behind the pickle `dump` writes a checksum, where `pickle.load` no longer looks: a damaged number would be a number too.
 """
@@ -14,11 +16,17 @@ import pickle
 import re
 import struct
 import zlib
+from collections import Counter
 
 import numpy as np
 
 KINDS = "biufcSU"  # numpy's letters for bool, integers, floats, complex and text: types that hold no Python objects
 LEAVES = (type(None), bool, int, float, complex, str, bytes)
+DEEPEST = 100  # levels of containers within containers
+TOO_DEEP = f"it is nested deeper than {DEEPEST} levels"
+KEY_PARTS = 16  # of a tuple that is a dict's key or a set's member, tuples in it included
+SAME_HASH = 100  # keys of one dict or set; more of them make it quadratically slow
+LARGEST_EMPTY = 10**6  # elements that an array without elements would have if its axes of length 0 had length 1
 BUILTINS = "builtins", "__builtin__"  # today's name and Python 2's
 CORES = "core", "_core"  # numpy 1's name and numpy 2's
 TRAILER = struct.Struct("<5sI")  # behind the pickle: a mark and the CRC-32 of all before it
@@ -44,18 +52,21 @@ def load(file):
     Raises
     ------
     ValueError
-        If it is damaged, or asks for anything but numpy arrays, numpy scalars and builtin containers. Nothing in it
-        has been executed then.
+        If it is damaged, or asks for anything but numpy arrays, numpy scalars and builtin containers, or for such as
+        would take unreasonable memory or time. Nothing in it has been executed then.
     OSError
         If the file cannot be read.
     """
     try:
-        _check_sum(file)
-        return _plain(_Unpickler(file, encoding="latin1").load(), {})
-    except OSError:
+        return _plain(_Reader(file, _check_sum(file)).load(), {})
+    except (OSError, _Refused):
         raise
     except Exception as error:  # a broken pickle can raise anything, from EOFError to MemoryError
-        raise ValueError(str(error) or type(error).__name__) from error
+        raise _Refused(f"it is not a whole pickle ({type(error).__name__})") from error
+
+
+class _Refused(ValueError):
+    """A reason in our words: those of other errors may quote the file at any length."""
 
 
 class _Summed:
@@ -70,15 +81,17 @@ class _Summed:
 
 
 def _check_sum(file):
-    """Refuse a file whose checksum is not that of its content; then stand at its beginning again."""
-    length = file.seek(0, os.SEEK_END) - TRAILER.size
+    """Length of a file, which stands at its beginning again; refuse it if its checksum is not that of its content."""
+    whole_length = file.seek(0, os.SEEK_END)
+    length = whole_length - TRAILER.size
     if length > 0:
         file.seek(length)
         mark, expected = TRAILER.unpack(file.read())
         file.seek(0)
         if mark == MARK and _sum_of(file, length) != expected:
-            raise ValueError("its checksum is wrong")
+            raise _Refused("its checksum is wrong")
     file.seek(0)
+    return whole_length
 
 
 def _sum_of(file, length):
@@ -86,17 +99,138 @@ def _sum_of(file, length):
     while length > 0:
         n_read = file.readinto(memoryview(piece)[: min(length, len(piece))])
         if not n_read:
-            raise ValueError("it became shorter while it was read")
+            raise _Refused("it became shorter while it was read")
         checksum, length = zlib.crc32(memoryview(piece)[:n_read], checksum), length - n_read
     return checksum
 
 
-class _Unpickler(pickle.Unpickler):
+class _Bounded:
+    """A file of which no more is asked for than it has: the memory for it is taken before it is read."""
+
+    def __init__(self, file, length):
+        self._file, self._length, self.readline = file, length, file.readline
+
+    def read(self, n_bytes):
+        if n_bytes > self._length:
+            raise EOFError
+        return self._file.read(n_bytes)
+
+
+INHERITED = b"".join(
+    getattr(pickle, name)
+    for name in (
+        "PROTO FRAME STOP NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING "
+        "BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8 UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 "
+        "EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST LIST GLOBAL STACK_GLOBAL GET BINGET LONG_BINGET PUT BINPUT "
+        "LONG_BINPUT MEMOIZE"
+    ).split()
+)  # instructions as the pickle module has them: each makes no more than its own bytes hold
+
+
+class _Dict(list):
+    """Stands for a dict while a pickle is read: keys and values in turn, not hashed."""
+
+    __slots__ = ()
+
+
+class _Set(list):
+    """Stands for a set."""
+
+    __slots__ = ()
+
+
+class _FrozenSet(list):
+    """Stands for a frozenset."""
+
+    __slots__ = ()
+
+
+class _Reader(pickle._Unpickler):
+    """The unpickler in Python, whose instructions can be chosen; the one in C hashes what it reads, however deep it is.
+
+    Arrays are read as fast: one instruction each.
+    """
+
+    def __init__(self, file, length):
+        super().__init__(_Bounded(file, length), encoding="latin1")
+        self._left = 2 * length  # protocol 2 has bytes as text, from which bytes and then an array are made
+
+    def charge(self, n_bytes):
+        """Count what functions make: a few bytes of the file can call for a copy of something long."""
+        self._left -= n_bytes
+        if self._left < 0:
+            raise _Refused("it makes more of its content than a file of its length has")
+
     def find_class(self, module, name):
         try:
             return _ALLOWED[module, name]
         except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, not plain data") from None
+            raise _Refused(f"it asks for {_shown(f'{module}.{name}')}, not plain data") from None
+
+    def _refuse(self):
+        raise _Refused("it has an instruction that plain data does not need")
+
+    def _mark(self):
+        if len(self.metastack) > 2 * DEEPEST:  # an array takes two marks
+            raise _Refused(TOO_DEEP)
+        self.load_mark()
+
+    def _reduce(self):
+        arguments = self.stack.pop()
+        if type(arguments) is not tuple or len(arguments) > 5:
+            raise _Refused("it has a call that plain data does not need")
+        self.stack[-1] = self.stack[-1](self, *arguments)
+
+    def _build(self):
+        state = self.stack.pop()
+        if type(self.stack[-1]) not in (_Array, _DataType):
+            raise _Refused("it fills what is not an array")
+        self.stack[-1].fill(self, state)
+
+    def _extend(self, kind, items):
+        if type(self.stack[-1]) is not kind:
+            raise _Refused("it adds items to what does not take them")
+        self.stack[-1].extend(items)
+
+    def _append(self):
+        self._extend(list, [self.stack.pop()])
+
+    def _set_item(self):
+        value, key = self.stack.pop(), self.stack.pop()
+        self._extend(_Dict, (key, value))
+
+    def _push(self, value):
+        self.stack.append(value)
+
+    def _byte_array(self):
+        (length,) = struct.unpack("<Q", self.read(8))
+        self._push(memoryview(self.read(length)))  # arrays are made of it; as a value it is refused
+
+    _own = {
+        pickle.MARK: _mark,
+        pickle.REDUCE: _reduce,
+        pickle.BUILD: _build,
+        pickle.APPEND: _append,
+        pickle.APPENDS: lambda self: self._extend(list, self.pop_mark()),
+        pickle.EMPTY_DICT: lambda self: self._push(_Dict()),
+        pickle.DICT: lambda self: self._push(_Dict(self.pop_mark())),
+        pickle.SETITEM: _set_item,
+        pickle.SETITEMS: lambda self: self._extend(_Dict, self.pop_mark()),
+        pickle.EMPTY_SET: lambda self: self._push(_Set()),
+        pickle.ADDITEMS: lambda self: self._extend(_Set, self.pop_mark()),
+        pickle.FROZENSET: lambda self: self._push(_FrozenSet(self.pop_mark())),
+        pickle.BYTEARRAY8: _byte_array,
+    }
+    dispatch = dict.fromkeys(range(256), _refuse)
+    dispatch.update((code, pickle._Unpickler.dispatch[code]) for code in INHERITED)
+    dispatch.update((code[0], instruction) for code, instruction in _own.items())
+
+
+def _shown(text):
+    """Quoted and short: what is printed must not steer the terminal."""
+    if type(text) is not str:
+        return f"of a {type(text).__name__}"
+    return ascii(text if len(text) < 60 else text[:60] + "...")
 
 
 class _DataType:
@@ -104,23 +238,38 @@ class _DataType:
 
     __slots__ = ("code", "order")
 
-    def __init__(self, code, *_align_and_copy):
-        if not re.fullmatch(f"[{KINDS}][0-9]+", code):
-            raise pickle.UnpicklingError(f"it asks for the data type {code!r}, not numbers or text")
+    def __init__(self, _reader, code, _align=False, _copy=True):
+        if type(code) is not str or not re.fullmatch(f"[{KINDS}][0-9]{{1,9}}", code[:11]):
+            raise _Refused(f"it asks for the data type {_shown(code)}, not numbers or text")
         self.code, self.order = code, "="
 
-    def __setstate__(self, state):
+    def fill(self, _reader, state):
         _version, order, *fields = state[:5]
         if order not in ("<", ">", "|", "=") or any(field is not None for field in fields):
-            raise pickle.UnpicklingError(f"it asks for the data type {state!r}, not numbers or text")
+            raise _Refused("it asks for a data type with fields, not numbers or text")
         self.order = order
 
-    def array(self, shape, raw, order="C"):
-        dtype = np.dtype(self.order + self.code)
-        raw = raw.encode("latin1") if isinstance(raw, str) else raw
-        if math.prod(shape) * dtype.itemsize != len(raw):
-            raise pickle.UnpicklingError(f"{len(raw)} bytes cannot fill an array of shape {shape} and type {dtype}")
-        return np.ndarray(shape, dtype, buffer=raw, order=order).copy("K")
+
+def _make_array(reader, data_type, shape, raw, order="C"):
+    if type(data_type) is not _DataType or type(raw) not in (str, bytes, memoryview) or not _is_shape(shape):
+        raise _Refused("it has an array without data type, shape or content")
+    reader.charge(len(raw))
+    raw = raw.encode("latin1") if type(raw) is str else raw
+    dtype = np.dtype(data_type.order + data_type.code)
+    if math.prod(shape) * dtype.itemsize != len(raw) or not _is_bounded(shape, dtype.itemsize):
+        raise _Refused(f"{len(raw)} bytes cannot fill an array of shape {shape} and type {dtype}")
+    return np.ndarray(shape, dtype, buffer=raw, order=order).copy("K")
+
+
+def _is_shape(shape):
+    return type(shape) is tuple and len(shape) <= 64 and all(type(n) is int and 0 <= n < 2**63 for n in shape)
+
+
+def _is_bounded(shape, itemsize):
+    """Whether an array has few elements, should it have no bytes: an axis of length 0, or texts without letters."""
+    if 0 in shape:
+        return math.prod(n or 1 for n in shape) <= LARGEST_EMPTY
+    return itemsize > 0 or math.prod(shape) == 1
 
 
 class _Array:
@@ -128,78 +277,129 @@ class _Array:
 
     __slots__ = ("array",)
 
-    def __init__(self, *_empty_array):
+    def __init__(self, _reader, _kind, _shape, _code):
         self.array = None
 
-    def __setstate__(self, state):
+    def fill(self, reader, state):
         shape, data_type, is_fortran, raw = state[-4:]
-        self.array = data_type.array(shape, raw, "F" if is_fortran else "C")
+        self.array = _make_array(reader, data_type, shape, raw, "F" if is_fortran else "C")
 
 
-class _Scalar:
-    """Stands for the function that makes a numpy scalar.
-
-    As with the next two, an object without attributes: a function has some, and a pickle could set them.
-    """
-
-    __slots__ = ()
-
-    def __call__(self, data_type, raw):
-        return data_type.array((), raw)[()]
+def _make_scalar(reader, data_type, raw):
+    return _make_array(reader, data_type, (), raw)[()]
 
 
-class _FromBuffer:
-    """Stands for the function that makes an array in pickles of protocol 5."""
-
-    __slots__ = ()
-
-    def __call__(self, raw, data_type, shape, order, axes=None):
-        if axes is None:
-            return data_type.array(shape, raw, order)
-        return data_type.array(shape, raw).transpose(axes)
+def _from_buffer(reader, raw, data_type, shape, order, axes=None):
+    """An array of pickles of protocol 5."""
+    if order not in ("C", "F", "K"):
+        raise _Refused("it has an array of an unknown order")
+    if axes is None:
+        return _make_array(reader, data_type, shape, raw, order)
+    return _make_array(reader, data_type, shape, raw).transpose(axes)
 
 
-class _Latin1:
-    """Stands for `_codecs.encode` and `bytes`, with which Python 3 writes bytes in old protocols."""
+def _encode(reader, text="", encoding="latin1"):
+    """`_codecs.encode` and `bytes`, with which Python 3 writes bytes in old protocols."""
+    if type(text) is not str or encoding != "latin1":
+        raise _Refused("it asks for an encoding, not plain data")
+    reader.charge(len(text))
+    return text.encode("latin1")
 
-    __slots__ = ()
 
-    def __call__(self, text="", encoding="latin1"):
-        if encoding != "latin1":
-            raise pickle.UnpicklingError(f"it asks for the encoding {encoding!r}")
-        return text.encode("latin1")
+def _make_complex(_reader, real, imaginary):
+    if type(real) is not float or type(imaginary) is not float:
+        raise _Refused("it has a complex number that is not of two numbers")
+    return complex(real, imaginary)
+
+
+def _make_set(reader, items=()):
+    return _set_of(_Set, reader, items)
+
+
+def _make_frozen_set(reader, items=()):
+    return _set_of(_FrozenSet, reader, items)
+
+
+def _set_of(kind, reader, items):
+    if type(items) not in (list, tuple):
+        raise _Refused("it has a set that is not of a list")
+    reader.charge(len(items))
+    return kind(items)
 
 
 _ALLOWED = {
-    **{(builtins, kind.__name__): kind for builtins in BUILTINS for kind in (set, frozenset, complex)},
-    **{(builtins, "bytes"): _Latin1() for builtins in BUILTINS},
+    **{(builtins, "set"): _make_set for builtins in BUILTINS},
+    **{(builtins, "frozenset"): _make_frozen_set for builtins in BUILTINS},
+    **{(builtins, "complex"): _make_complex for builtins in BUILTINS},
+    **{(builtins, "bytes"): _encode for builtins in BUILTINS},
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _Array for core in CORES},
-    **{(f"numpy.{core}.multiarray", "scalar"): _Scalar() for core in CORES},
-    **{(f"numpy.{core}.numeric", "_frombuffer"): _FromBuffer() for core in CORES},
+    **{(f"numpy.{core}.multiarray", "scalar"): _make_scalar for core in CORES},
+    **{(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in CORES},
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _DataType,
-    ("_codecs", "encode"): _Latin1(),
+    ("_codecs", "encode"): _encode,
 }
+_MADE_AS = {_Dict: dict, dict: dict, _Set: set, set: set, _FrozenSet: frozenset, frozenset: frozenset}
+_MADE_AS |= {list: list, tuple: tuple}
 
 
-def _plain(value, done):
-    """Return `value` with the arrays in the place of their stand-ins; refuse what is neither array nor builtin."""
-    if type(value) in LEAVES:
+def _plain(value, done, room=DEEPEST):
+    """Return `value` with arrays and containers in the place of stand-ins; refuse what is neither array nor builtin."""
+    kind = type(value)
+    if kind in LEAVES:
         return value
-    if isinstance(value, np.generic) or type(value) is np.ndarray:
-        if value.dtype.kind in KINDS:
+    if isinstance(value, np.generic) or kind is np.ndarray:
+        if value.dtype.kind in KINDS and _is_bounded(value.shape, value.itemsize):
             return value
-    elif id(value) in done:  # a container that is there many times is made once
-        return done[id(value)][1]
-    elif type(value) is dict:
-        return _remember(value, {_plain(k, done): _plain(v, done) for k, v in value.items()}, done)
-    elif type(value) in (list, tuple, set, frozenset):
-        return _remember(value, type(value)(_plain(item, done) for item in value), done)
-    elif type(value) is _Array and value.array is not None:
+    elif kind in _MADE_AS:
+        if id(value) not in done:  # a container that is there many times is made once
+            done[id(value)] = _container(value, done, room)
+        _, result, height = done[id(value)]
+        if height > room:
+            raise _Refused(TOO_DEEP)
+        return result
+    elif kind is _Array and value.array is not None:
         return value.array
-    raise ValueError(f"it has a {type(value).__name__}, not plain data")
+    raise _Refused(f"it has a {kind.__name__}, not plain data")
 
 
-def _remember(value, result, done):
-    done[id(value)] = value, result  # value too: kept alive, its id stays its own
-    return result
+def _container(value, done, room):
+    """Return the value (kept alive, its id stays its own), what it is made into, and the number of its levels."""
+    if not room:
+        raise _Refused(TOO_DEEP)
+    parts = [part for item in value.items() for part in item] if type(value) is dict else value
+    made = [_plain(part, done, room - 1) for part in parts]
+    height = 1 + max((done[id(part)][2] for part in parts if id(part) in done), default=0)
+    return value, _assembled(_MADE_AS[type(value)], made), height
+
+
+def _assembled(kind, parts):
+    if kind is dict:
+        _check_keys(parts[::2])
+        return dict(zip(parts[::2], parts[1::2], strict=True))
+    if kind in (set, frozenset):
+        _check_keys(parts)
+    return parts if kind is list else kind(parts)
+
+
+def _check_keys(keys):
+    """Refuse what takes long to hash or to tell from the others: keys of dicts, members of sets."""
+    for key in keys:
+        _check_key(key)
+    if len(keys) > SAME_HASH and max(Counter(map(hash, keys)).values()) > SAME_HASH:
+        raise _Refused("it has a dict or a set whose keys have all the same hash")
+
+
+def _check_key(key):
+    parts = [key]
+    for part in parts:
+        if type(part) is tuple and len(parts) + len(part) <= KEY_PARTS:
+            parts.extend(part)
+        elif not _is_simple(part):
+            raise _Refused("it has a key that is not text, a number of 64 bits or a tuple of a few of them")
+
+
+def _is_simple(key):
+    if isinstance(key, int):
+        return -(2**63) <= key < 2**64  # longer ones are hashed anew each time
+    return key is None or isinstance(key, (str, bytes, float, np.integer, np.floating, np.bool_))

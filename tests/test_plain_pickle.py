@@ -3,10 +3,13 @@
 import builtins
 import importlib
 import io
+import itertools
+import json
 import os
 import pickle
 import shutil
 import struct
+import subprocess
 import sys
 
 import numpy as np
@@ -28,6 +31,10 @@ CONTENT = {
     "bytes": (b"", b"\x00\xff", np.array([b"\xff\x01"])),
     "builtins": (None, True, 10**30, 0.5, 1j, "é", {1, 2}, frozenset([3])),
     "epoch_info": {"fix1": (None, 50), "go1": (150, None)},
+    "keys": {("odr", 3): 1, (1.5, ("fix1", None)): 2, np.float32(3): 3, b"b": 4, -(2**63): 5, 2**64 - 1: 6, None: 7},
+    "members": ({("odr", 1), "gap", np.int64(4)}, frozenset(range(-9, 9)), set()),
+    "without letters": (np.str_(""), np.bytes_(b"")),
+    "shared_set": [frozenset([1])] * 2,
 }
 
 
@@ -114,6 +121,19 @@ def test_containers_within_containers_do_not_multiply():
     assert len(read(pickle.dumps(content))) == 2
 
 
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_hundred_levels_are_read_and_written(protocol):
+    content = np.arange(3.0)
+    for kind in itertools.islice(itertools.cycle([list, tuple, dict]), 100):
+        content = {1: content, 2: 2, 3: 3, 4: 4} if kind is dict else kind([content, 2, 3, 4])
+    assert_same(read(pickle.dumps(content, protocol)), content)
+    dump(content, io.BytesIO())
+    with pytest.raises(ValueError, match="deeper than 100 levels"):
+        dump([content], io.BytesIO())
+    with pytest.raises(ValueError, match="deeper than 100 levels"):
+        read(pickle.dumps([content], protocol))
+
+
 # ---------------------------------------------------------------------------------------------------- what is refused
 
 
@@ -186,6 +206,25 @@ ATTACKS = {
     "an instance": pickle.dumps(Reduce(Reduce, ())),
     "itself": b"\x80\x02]q\x00h\x00a.",
     "nested deeper than can be walked": b"(" * 100000 + b"t" * 100000 + b".",
+    "nested deeply by what it has already": b"\x80\x02](" + b"q\x00h\x00]\x85" * 300 + b"e.",
+    "assigns to an array": pickle.dumps(np.zeros(2), 5)[:-1] + b"K\x00K\x01s.",
+    "fills an array of numpy's": pickle.dumps(np.zeros(2), 5)[:-1] + b")b.",
+    "fills a list": b"](K\x01tb.",
+    "adds to what is no list": b"\x80\x05\x96" + bytes(8) + b"K\x01a.",
+    "a bytearray": pickle.dumps(bytearray(b"ab"), 5),
+    "a key without value": b"(K\x01d.",
+    "a complex number from text": b"c__builtin__\ncomplex\n(S'1'\nS'2'\ntR.",
+    "a set of text": b"c__builtin__\nset\n(S'ab'\ntR.",
+    "a call with a list": b"c__builtin__\nset\n]R.",
+    "a call of text": b"S'os.system'\n(tR.",
+    "a copied item": b"]2\x86.",
+    "a dropped item": b"NN0.",
+    "a long number as key": pickle.dumps({2**64: 1}),
+    "complex numbers as keys": pickle.dumps({1j: 1}),
+    "a frozenset as key": pickle.dumps({frozenset(): 1}),
+    "a long tuple as key": pickle.dumps({tuple(range(16)): 1}),
+    "keys of the same hash": pickle.dumps(dict.fromkeys(itertools.product((-1, -2), repeat=7))),
+    "members of the same hash": pickle.dumps(set(itertools.product((-1, -2), repeat=7))),
 }
 
 
@@ -207,8 +246,25 @@ def test_the_traps_would_catch(attack, tmp_path, monkeypatch):
     assert (tmp_path / "marker").exists()
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"cit\x1b[2J\nevil.x\n.",
+        b"\x80\x04\x8c\x05it\x1b[2\x8c\x03\na\n\x93.",
+        b"c" + b"x" * 10**6 + b"\nx\n.",
+        b"cnumpy\ndtype\n(V\x1b[2J\ntR.",
+        b"F\x1b[2J" + b"1" * 10**6 + b"\n.",
+        b"\x80\x02cnumpy\ndtype\n(U\x02f4K\x00K\x01tR(K\x03)" + b"q\x00h\x00\x86" * 60 + b"NNNtb.",
+    ],
+)
+def test_the_reason_is_short_and_does_not_steer_the_terminal(raw):
+    with pytest.raises(ValueError) as caught:
+        read(raw)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 200
+
+
 def test_the_reason_is_named():
-    with pytest.raises(ValueError, match=r"it asks for (posix|nt)\.system, not plain data"):
+    with pytest.raises(ValueError, match=r"it asks for '(posix|nt)\.system', not plain data"):
         read(ATTACKS["reduce os.system"])
 
 
@@ -229,6 +285,129 @@ def test_flipped_bytes_are_an_error_or_plain_data():
         except ValueError:
             continue
         dump(content, io.BytesIO())  # refuses what is not plain data
+
+
+def number(length, format="<I"):
+    return struct.pack(format, length)
+
+
+def array_of(code, *shape, raw=b"U\x00", from_buffer=True):
+    """A pickle of an array of a data type and shape, whatever they are."""
+    shape = b"(" + b"".join(b"\x8a\x09" + n.to_bytes(9, "little") for n in shape) + b"t"
+    data_type = b"cnumpy\ndtype\n(U" + bytes([len(code)]) + code + b"K\x00K\x01tR"
+    if from_buffer:
+        return b"\x80\x04" + FROM_BUFFER + b"(" + raw + data_type + shape + b"U\x01CtR."
+    made = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR"
+    return b"\x80\x02" + made + b"(K\x01" + shape + data_type + b"I00\n" + raw + b"tb."
+
+
+FROM_BUFFER = b"cnumpy._core.numeric\n_frombuffer\n"
+DEEP = b")" + b"\x85" * 200_000  # a tuple in a tuple in a tuple ...
+DOUBLED = b")" + b"q\x00h\x00\x86" * 60  # (t, t) of the t before it
+LONG = b"B" + number(10**6) + b"a" * 10**6 + b"q\x00"
+MANY = 1500
+EXHAUSTING = {
+    "a deep key": (b"\x80\x02}" + DEEP + b"K\x01s.", "deeper"),
+    "a deep key of many": (b"\x80\x02}(" + DEEP + b"K\x01u.", "deeper"),
+    "a deep key in protocol 0": (b"(" + DEEP + b"K\x01d.", "deeper"),
+    "a deep member": (b"\x80\x04\x8f(" + DEEP + b"\x90.", "deeper"),
+    "a deep member of a frozenset": (b"\x80\x04(" + DEEP + b"\x91.", "deeper"),
+    "a deep member of Python 2's set": (b"\x80\x02c__builtin__\nset\n]" + DEEP + b"a\x85R.", "deeper"),
+    "deep frozensets": (b"\x80\x04" + b"(" * 150 + b"\x91" * 150 + b".", "deeper"),
+    "deep lists": (b"]" * 200_000 + b"a" * 199_999 + b".", "deeper"),
+    "deep dicts": (b"}" + b"K\x01}" * 100_000 + b"s" * 100_000 + b".", "deeper"),
+    "deep unfinished containers": (b"(" * 10**6, "deeper"),
+    "a doubled key": (b"\x80\x02}" + DOUBLED + b"K\x01s.", "key"),
+    "a doubled member": (b"\x80\x04\x8f(" + DOUBLED + b"\x90.", "key"),
+    "a doubled member of a frozenset": (b"\x80\x04(" + DOUBLED + b"\x91.", "key"),
+    "a doubled data type": (b"\x80\x02cnumpy\ndtype\n" + DOUBLED + b"\x85R.", "data type"),
+    "a doubled shape": (b"\x80\x04" + FROM_BUFFER + b"(U\x00N" + DOUBLED + b"U\x01CtR.", "shape"),
+    "a long key many times": (b"((" + b"N" * 10**5 + b"tq\x00" + b"}h\x00Ns" * MANY + b"t.", "key"),
+    "a long number many times": (
+        b"(\x8b" + number(10**6) + b"\x7f" * 10**6 + b"q\x00" + b"}h\x00Ns" * MANY + b"t.",
+        "key",
+    ),
+    **{
+        f"{length} of {code} {way}": (array_of(code, length, from_buffer=way), "cannot fill")
+        for code, length in ((b"S0", 2 * 10**9), (b"U0", 5 * 10**8), (b"U000", 10**6))
+        for way in (True, False)
+    },
+    "an axis beside an empty one": (array_of(b"f4", 0, 2**40), "cannot fill"),
+    "axes beside an empty one": (array_of(b"f4", 2**20, 2**20, 0, from_buffer=False), "cannot fill"),
+    "very long axes": (array_of(b"f4", 2**63, 2**62), "shape"),
+    "very long texts": (array_of(b"U99999999999", 1), "data type"),
+    "records without end": (array_of(b"(1000000000,)f4", 0), "data type"),
+    "void": (array_of(b"V0", 2 * 10**9), "data type"),
+    "memo 60 million": (b"\x80\x02Nr" + number(60_000_000) + b".", None),
+    "memo 4 billion": (b"\x80\x02Nr" + number(0xFFFFFFF0) + b".", None),
+    "memo 4 billion in text": (b"Np4294967280\n.", None),
+    **{
+        f"{what} of {length} bytes": (b"\x80\x05" + code + number(length, "<Q") + b".", "not a whole pickle")
+        for what, code in (("bytes", b"\x8e"), ("text", b"\x8d"), ("bytearray", b"\x96"), ("frame", b"\x95"))
+        for length in (2**31, 2**36, 2**64 - 1)
+    },
+    "bytes of 4 GB": (b"B\xff\xff\xff\xff.", "not a whole pickle"),
+    "text of 4 GB": (b"X\xff\xff\xff\xff.", "not a whole pickle"),
+    "text of Python 2 of 2 GB": (b"T\xff\xff\xff\x7f.", "not a whole pickle"),
+    "number of 2 GB": (b"\x8b\xff\xff\xff\x7f.", "not a whole pickle"),
+    "an array many times": (
+        b"\x80\x04(" + LONG + (array_of(b"u1", 10**6, raw=b"h\x00")[2:-1]) * MANY + b"t.",
+        "makes more",
+    ),
+    "an array in old pickles many times": (
+        b"\x80\x04(" + LONG + (array_of(b"u1", 10**6, raw=b"h\x00", from_buffer=False)[2:-1]) * MANY + b"t.",
+        "makes more",
+    ),
+    "a scalar many times": (
+        b"("
+        + LONG
+        + b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(U\x08S1000000K\x00K\x01tRh\x00tR" * MANY
+        + b"t.",
+        "makes more",
+    ),
+    "bytes from text many times": (
+        b"(X" + number(10**6) + b"a" * 10**6 + b"q\x00" + b"c_codecs\nencode\n(h\x00U\x06latin1tR" * MANY + b"t.",
+        "makes more",
+    ),
+    "a set many times": (
+        b"((" + b"N" * 10**5 + b"lq\x00" + b"c__builtin__\nset\n(h\x00tR" * 10**4 + b"t.",
+        "makes more",
+    ),
+    "arguments many times": (
+        b"(cnumpy\ndtype\nq\x01(U\x02f4" + b"N" * 10**5 + b"tq\x00" + b"h\x01h\x00R" * 10**5 + b"t.",
+        "call",
+    ),
+}
+READ_EACH = """
+import json, resource, sys
+from rnn_maturation.plain_pickle import load
+resource.setrlimit(resource.RLIMIT_AS, (10**9, 10**9))
+for file in sys.argv[1:]:
+    with open(file, "rb") as stream:
+        try:
+            answer = load(stream)
+        except ValueError as error:
+            answer = str(error)
+    print(json.dumps(answer), flush=True)
+"""
+
+
+def test_no_file_exhausts_the_machine(tmp_path):
+    """In a process of its own, which may crash, with 1 GB of memory and a minute."""
+    pytest.importorskip("resource")
+    files = [tmp_path / f"{number}.pkl" for number in range(len(EXHAUSTING))]
+    for file, (raw, _) in zip(files, EXHAUSTING.values(), strict=True):
+        file.write_bytes(raw)
+    process = subprocess.run(
+        [sys.executable, "-c", READ_EACH, *files],
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        timeout=60,
+    )
+    answers = [json.loads(line) for line in process.stdout.splitlines()]
+    for (name, (_, expected)), answer in zip(EXHAUSTING.items(), answers, strict=False):
+        assert answer == expected or expected in answer, name
+    assert process.returncode == 0 and len(answers) == len(files)
 
 
 @pytest.mark.parametrize("content", [np.array([None]), np.zeros(1, "f4,f4"), [range(3)], {0: Reduce()}, np.ma.ones(2)])
