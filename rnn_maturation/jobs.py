@@ -7,11 +7,17 @@ import importlib
 import multiprocessing
 import os
 import signal
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 
 CONNECT_S = 30  # how long a scheduler has to answer
 N_RESUBMISSIONS = 20  # how often work is begun again that lost its worker time and again
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+LOST_SCHEDULER = "the connection to the scheduler was lost; the same command goes on with what is not done"
+LOST_PROCESS = (
+    "a process that worked on it was ended from outside, perhaps as memory is short: use fewer at a time (--jobs, or "
+    "workers on a machine); the same command goes on with what is not done"
+)
 
 _core_limit = None
 
@@ -96,9 +102,7 @@ class ClusterJobs:
         try:
             from distributed import Client, KilledWorker
         except ImportError as error:
-            raise ValueError(
-                "--scheduler needs dask.distributed: pip install -r requirements-cluster.txt"
-            ) from error
+            raise ValueError("--scheduler needs dask.distributed: pip install -r requirements-cluster.txt") from error
         try:
             self._client = Client(address, timeout=CONNECT_S, set_as_default=False)
         except (OSError, ValueError) as error:
@@ -126,7 +130,10 @@ class ClusterJobs:
 
     def everywhere(self, function, *arguments):
         """function(*arguments) in each worker: a list of results."""
-        return list(self._client.run(function, *arguments, on_error="ignore").values())
+        try:
+            return list(self._client.run(function, *arguments, on_error="ignore").values())
+        except OSError:  # the scheduler is lost
+            return []
 
     def has_lost_worker(self, error):
         """Whether an error means that the work may be begun again: its workers ended one after the other."""
@@ -159,7 +166,12 @@ class Batch:
             self._submit(name)
 
     def _submit(self, name):
-        self._pending[self._where.submit(self._function, *self._arguments[name])] = name
+        try:
+            future = self._where.submit(self._function, *self._arguments[name])
+        except BrokenProcessPool as error:
+            future = Future()
+            future.set_exception(error)
+        self._pending[future] = name
 
     @property
     def unfinished(self):
@@ -169,18 +181,25 @@ class Batch:
     def results(self, timeout=None):
         """(name, result, error) of each piece that ends within a time (s), or has ended: a list.
 
-        What lost its workers is begun again and not among them.
+        What lost its workers is begun again and not among them, unless that happens time and again. That, processes
+        that are no more and a scheduler that is lost are an OSError which says what to do.
         """
         ended = []
         for future in wait(self._pending, timeout, FIRST_COMPLETED).done:
-            name, error = self._pending[future], future.exception()
-            if error is not None and self._where.has_lost_worker(error) and self._resubmissions[name]:
+            name, error = self._pending.pop(future), _error_of(future)
+            has_lost_worker = error is not None and self._where.has_lost_worker(error)
+            if has_lost_worker and self._resubmissions[name]:
                 self._resubmissions[name] -= 1
                 self._submit(name)
+            elif has_lost_worker or isinstance(error, BrokenProcessPool):
+                ended.append((name, None, OSError(LOST_PROCESS)))
             else:
                 ended.append((name, None if error else future.result(), error))
-            del self._pending[future]
         return ended
+
+
+def _error_of(future):
+    return OSError(LOST_SCHEDULER) if future.cancelled() else future.exception()
 
 
 def connect(n_jobs, scheduler=None, in_processes=False):

@@ -42,6 +42,8 @@ def analyse_checkpoints(
     ------
     ValueError, FileNotFoundError
         As `generate_neuron_info`; the files written until then are whole and stay.
+    OSError
+        When processes or the scheduler are lost.
     """
     hp = load_hp(model_dir)
     analysis.gen_task_info(hp, None, model_dir, list(units))  # one file, so written before the work is handed out
@@ -103,9 +105,10 @@ def analyse_run(run, keep_activity=False, jobs=None, scheduler=None, max_checkpo
         raise FileNotFoundError(f"{model_dir} has no hp.json and log.json of a run that has begun")
     ranges = analysis.print_basic_info(hp, log, model_dir, auto_range_select=True, max_trial_num_limit=max_checkpoints)
     ranges = analysis.kept_to_disk(ranges, model_dir)
-    learned = [rule for rule in _rules(variant) if any(ranges[rule].values())]
-    for rule in set(_rules(variant)) - set(learned):
-        print(f"{model_dir}: no checkpoint on disk is in a stage of {rule}: its analyses are left out")
+    learned = [rule for rule in _rules(variant) if any(ranges.get(rule, {}).values())]
+    for rule in [rule for rule in _rules(variant) if rule not in learned]:
+        why = f"no checkpoint on disk is in a stage of {rule}" if rule in ranges else f"log.json has no rule {rule}"
+        print(f"{model_dir}: {why}: its analyses are left out")
     units = {rule: epochs for rule, epochs in variant.units.items() if rule in learned}
     if jobs is not None or scheduler is not None:
         analyse_checkpoints(model_dir, units, ranges, variant.norm, keep_activity, jobs=jobs, scheduler=scheduler)
