@@ -14,7 +14,7 @@ import json
 import signal
 import sys
 
-from rnn_maturation.sweep import VARIANTS, choose_runs, parse_seeds, plot_sweep_summary, table_text, train_runs
+from rnn_maturation.sweep import VARIANTS, choose_runs, parse_seeds, plot_sweep_summary, train_runs
 from rnn_maturation.variants import DISPLAY_STEP, MAIN_RUN
 
 
@@ -36,7 +36,6 @@ def main():
             hp=dict(map(parse_hp, options.hp)),
             display_step=options.display_step,
         )
-        print(table_text(table))
         if table["trials"].notna().any():
             plot_sweep_summary(options.root, options.only)
     except (ValueError, OSError) as error:
@@ -45,7 +44,7 @@ def main():
         return 130
     if {"stopped", "waiting"} & set(table["state"]):
         return 130
-    return 1 if {"refused", "failed"} & set(table["state"]) else 0
+    return 1 if {"refused", "failed", "running"} & set(table["state"]) else 0
 
 
 def parse_options():

@@ -6,6 +6,7 @@ result, a run that is refused or fails is told, and none of them ends the others
 
 import contextlib
 import csv
+import numbers
 import os
 import secrets
 import time
@@ -18,7 +19,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from rnn_maturation import figures
+from rnn_maturation import figures, model_directory
 from rnn_maturation.hyperparameters import complete_hp
 from rnn_maturation.jobs import Batch, connect, n_cores
 from rnn_maturation.maturation import smooth
@@ -48,6 +49,13 @@ PATIENCE_S = 300  # how long a run waits for a model directory that another proc
 LOOK_S = 2  # between two looks at how far the runs are
 SAVE_S = 30  # between two tables while nothing ends
 TABLE_FILE = "sweep.csv"
+NOT_IN_HP = {  # what `hp` cannot change of a run, and what does
+    "seed": "seeds are chosen with --seeds",
+    **dict.fromkeys(
+        ("ruleset", "rule_trains", "rules", "rule_probs", "rng"),
+        "it belongs to the variants, which --only chooses (their table: rnn_maturation/variants.py)",
+    ),
+}
 
 
 # --------------------------------------------------------------------------------------------------------- running
@@ -67,6 +75,7 @@ def train_runs(
     """Train runs, each in a process of its own, and keep <root>/sweep.csv up to date.
 
     Runs that are on disk go on where they stand; finished ones are left as they are. Ctrl-C lets each save itself.
+    At the end the table is printed.
 
     Parameters
     ----------
@@ -87,7 +96,7 @@ def train_runs(
     display_step : int
         Steps between two checkpoints.
     patience : float
-        Seconds to wait for a model directory that another process holds before the run is refused.
+        Seconds to wait for a model directory that another process holds before the run is left to that.
 
     Returns
     -------
@@ -97,23 +106,33 @@ def train_runs(
     Raises
     ------
     ValueError
-        For hyper-parameters that no run could have, or a scheduler that does not answer.
+        For numbers or hyper-parameters that no run could have, or a scheduler that does not answer.
+    OSError
+        If <root>/sweep.csv cannot be written, before anything has begun.
     """
+    _check_counts(max_trials=max_trials, display_step=display_step)
+    for key, who in NOT_IN_HP.items():
+        if key in (hp or {}):
+            raise ValueError(f"--hp cannot set {key}: {who}")
     jobs, threads = _shares(len(runs), jobs, threads, scheduler)
     common = {"threads": threads, "slim": slim, "display_step": display_step, "patience": patience}
     tasks = {run: {**_task(run, hp or {}, max_trials, bool(scheduler)), **common} for run in runs}
     outcomes = dict.fromkeys(runs, ("waiting", ""))
     with connect(jobs, scheduler) as where:
         print(f"{len(runs)} runs, {where.description}; threads of each: {threads}")
-        _Sweep(where, tasks, outcomes).work()
-    return sweep_table(runs, outcomes)
+        return _Sweep(where, tasks, outcomes).work()
+
+
+def _check_counts(**counts):
+    for name, value in counts.items():
+        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if value is not None and not (is_number and value >= 1 and value % 1 == 0):
+            raise ValueError(f"{name} must be 1 or more and whole, got {value!r}")
 
 
 def _shares(n_runs, jobs, threads, scheduler):
     """How many runs side by side, and threads for each."""
-    for name, value in (("jobs", jobs), ("threads", threads)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name} must be 1 or more, got {value}")
+    _check_counts(jobs=jobs, threads=threads)
     if scheduler:
         return n_runs, threads or 1
     if jobs is None:
@@ -143,28 +162,50 @@ class _Sweep:
 
     def __init__(self, where, tasks, outcomes):
         self.where, self.tasks, self.outcomes = where, tasks, outcomes
+        self.roots = {run.root for run in tasks}
         self.name = secrets.token_hex(8)
         self.progress = tqdm(total=len(tasks), unit=" runs", disable=None, dynamic_ncols=True)
 
     def work(self):
-        """Until each run has ended, or all were asked to stop."""
-        self._save()
-        with self.progress:
-            batch = Batch(self.where, train_in_process, {run: (self.name, task) for run, task in self.tasks.items()})
-            try:
-                while batch.unfinished:
-                    self._take(batch.results(LOOK_S))
-                    self._show(batch.unfinished)
-                    if time.monotonic() > self.saved + SAVE_S:
-                        self._save()
-            except KeyboardInterrupt:
-                self._stop(batch)
-        self._save()
+        """Until each run has ended, or all were asked to stop; the table at the end."""
+        self._write()
+        try:
+            with self.progress:
+                self._train()
+        finally:
+            self._save()
+            table = self._table()
+            print(table_text(table))
+        return table
 
-    def _save(self):
-        for root in {run.root for run in self.tasks}:
+    def _train(self):
+        batch = Batch(self.where, train_in_process, {run: (self.name, task) for run, task in self.tasks.items()})
+        try:
+            while batch.unfinished:
+                self._take(batch.results(LOOK_S))
+                self._show(batch.unfinished)
+                if time.monotonic() > self.saved + SAVE_S:
+                    self._save()
+        except KeyboardInterrupt:
+            self._stop(batch)
+
+    def _table(self):
+        known = self.outcomes
+        for root in self.roots:
+            known = _with_earlier(root, known)
+        return sweep_table(list(self.tasks), known)
+
+    def _write(self):
+        for root in self.roots:
             write_table(root, {run: outcome for run, outcome in self.outcomes.items() if run.root == root})
         self.saved = time.monotonic()
+
+    def _save(self):
+        """Write the table; a disk that is full now does not end the runs."""
+        try:
+            self._write()
+        except OSError as error:
+            tqdm.write(str(error))
 
     def _take(self, results):
         for run, outcome, error in results:
@@ -207,7 +248,7 @@ def sweep_table(runs, outcomes=None):
     ----------
     runs : list of Run
     outcomes : {Run: (state, message)}, optional
-        How the runs ended; without, what their folders tell.
+        How the runs ended; without, what their folders tell. A run that a process trains now is 'running'.
 
     Returns
     -------
@@ -230,18 +271,19 @@ def _rule_columns(rows):
 
 
 def _row(run, state, message):
-    if state == "waiting" and _is_training(run):
-        state = "running"
-    row = {"variant": run.variant, "seed": run.seed, "state": state, "message": message}
+    reached = {}
+    if _is_training(run):  # by whatever process; how it ended before is no longer true
+        state, message = "running", ""
     try:
         reached = _reached(run)
-        if state is None:
-            row["state"] = "trained" if _is_trained(run) else "unfinished"
-    except OSError:  # not begun
-        return {**row, "state": state or "unfinished"}
-    except ValueError as error:
-        return {**row, "state": state or "failed", "message": message or str(error)}
-    return {**row, **reached}
+        if state in (None, "limit", "stopped") and _is_trained(run):  # since then, too
+            state, message = "trained", ""
+    except (FileNotFoundError, NotADirectoryError):  # not begun
+        pass
+    except (OSError, ValueError) as error:
+        state, message = state or "failed", message or str(error)
+    state = state or "unfinished"
+    return {"variant": run.variant, "seed": run.seed, "state": state, "message": message, **reached}
 
 
 def _checked(run, state, message):
@@ -252,7 +294,13 @@ def _checked(run, state, message):
 
 
 def _is_training(run):
-    return (Path(run.model_dir) / ".lock").exists()
+    """Whether a process has its directory locked; a lock file alone may be a killed one's."""
+    with contextlib.suppress(OSError), open(Path(run.model_dir) / ".lock", "rb+") as file:
+        try:
+            model_directory._lock_file(file)  # freed at once; whoever begins just now tries again
+        except (BlockingIOError, PermissionError):
+            return True
+    return False
 
 
 def _is_trained(run):
@@ -269,8 +317,11 @@ def _reached(run):
 def _read_log(model_dir, _):
     """The part of a table's line that comes from the log, read again only when the file has changed."""
     log = load_log(model_dir)
-    if not log["trials"]:
+    if log is None or not log["trials"]:
         raise FileNotFoundError(f"{model_dir} has an empty log")
+    missing = [key for key in ("perf_min", "times") if key not in log]
+    if missing:
+        raise ValueError(f"{model_dir}/log.json is damaged: it has no {', '.join(missing)}")
     told = {"trials": log["trials"][-1], "perf_min": log["perf_min"][-1], "wall_s": round(log["times"][-1], 1)}
     for rule in [rule for rule in rule_name if f"perf_{rule}" in log]:
         told[f"perf_{rule}"] = log[f"perf_{rule}"][-1]
@@ -294,13 +345,18 @@ def write_table(root, outcomes=None):
     pandas.DataFrame
         What was written.
     """
-    known = {**_earlier_outcomes(root), **(outcomes or {})}
-    runs = sorted({*find_runs(root), *known}, key=lambda run: (list(VARIANTS).index(run.variant), run.seed))
-    table = sweep_table(runs, known)
+    runs = {*find_runs(root), *(outcomes or {})}
+    runs = sorted(runs, key=lambda run: (list(VARIANTS).index(run.variant), run.seed))
+    table = sweep_table(runs, _with_earlier(root, outcomes or {}))
     Path(root).mkdir(parents=True, exist_ok=True)
     with atomic_write(Path(root) / TABLE_FILE) as temporary:
         table.to_csv(temporary, index=False)
     return table
+
+
+def _with_earlier(root, outcomes):
+    """Outcomes with those in the file that is there, which know more of a run that another sweep trains."""
+    return {**_earlier_outcomes(root), **{run: told for run, told in outcomes.items() if told[0] != "running"}}
 
 
 def _earlier_outcomes(root):
@@ -309,13 +365,16 @@ def _earlier_outcomes(root):
     if not path.exists():
         return outcomes
     on_disk = {(run.variant, str(run.seed)): run for run in find_runs(root)}
-    with open(path, newline="", encoding="utf-8", errors="replace") as file:
+    with (
+        open(path, newline="", encoding="utf-8", errors="replace") as file,
+        contextlib.suppress(csv.Error),  # what is behind it is unknown
+    ):
         for row in csv.DictReader(file):
             run = on_disk.get((row.get("variant"), row.get("seed")))
             if run and row.get("state") in ("limit", "diverged", "refused", "failed", "stopped"):
                 with contextlib.suppress(OSError, ValueError):
                     if not _is_trained(run):
-                        outcomes[run] = row["state"], row.get("message", "")
+                        outcomes[run] = row["state"], row.get("message") or ""
     return outcomes
 
 
@@ -360,7 +419,7 @@ def plot_sweep_summary(root="data", patterns=()):
         When no run is on disk.
     """
     wanted = {run.variant for run in choose_runs(patterns or ["*"])}
-    runs = [run for run in find_runs(root) if run.variant in wanted and _has_log(run)]
+    runs = [run for run in find_runs(root) if run.variant in wanted and _can_be_shown(run)]
     if not runs:
         raise FileNotFoundError(f"no run of these variants below {root}: train some, or name their folder with --root")
     folder = figure_dir("sweep")
@@ -375,12 +434,14 @@ def plot_sweep_summary(root="data", patterns=()):
     return table
 
 
-def _has_log(run):
+def _can_be_shown(run):
+    """Whether the run has begun and its log and hyper-parameters can be read; a warning if they cannot."""
     try:
+        _is_trained(run)
         return bool(_reached(run))
-    except OSError:
+    except FileNotFoundError:
         return False
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         warnings.warn(f"A run is left out: {error}", stacklevel=3)
         return False
 

@@ -4,6 +4,7 @@ The process is told what to train in its arguments. When its standard input ends
 more, it saves the run and ends: so no run goes on that nobody waits for, on whatever machine.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -14,10 +15,11 @@ import time
 from pathlib import Path
 
 from rnn_maturation.jobs import thread_environment
+from rnn_maturation.model_directory import ModelDirectoryInUse, refuse_link
 
 LOG_FILE = "training.log"  # in the model directory: what the run prints
-# how a run ended, and the process's exit code that says so
-EXIT_CODES = {"trained": 0, "limit": 10, "diverged": 11, "refused": 12, "failed": 13}
+# how a run ended, and the process's exit code that says so; running: another process trains it
+EXIT_CODES = {"trained": 0, "limit": 10, "diverged": 11, "refused": 12, "failed": 13, "running": 14}
 STATES = {code: state for state, code in EXIT_CODES.items()}
 STOPPED_CODES = {128 + signal.SIGTERM, -signal.SIGTERM}
 POLL_S = 0.5  # between two looks whether a model directory is free
@@ -43,27 +45,39 @@ def train_in_process(sweep, task):
 
     Returns
     -------
-    state : {'trained', 'limit', 'diverged', 'refused', 'failed', 'stopped', 'waiting'}
-        'waiting': the sweep was stopped before it began.
+    state : {'trained', 'limit', 'diverged', 'refused', 'failed', 'running', 'stopped', 'waiting'}
+        'running': another process trains it. 'waiting': the sweep was stopped before it began.
     message : str
-        The last line of its log file.
+        Why, where that is not plain.
+
+    Raises
+    ------
+    ValueError, OSError
+        If the log file is a link or cannot be written.
     """
     model_dir = Path(task["model_dir"])
     if sweep in _stopped_sweeps:
         return "waiting", "not begun"
     model_dir.mkdir(parents=True, exist_ok=True)
-    with open(model_dir / LOG_FILE, "ab") as log_file:
+    refuse_link(model_dir / LOG_FILE)
+    with open(model_dir / LOG_FILE, "ab", opener=_open_no_link) as log_file:
         process = _start(sweep, task, log_file)
+    with process.stdout:
+        message = process.stdout.read().decode(errors="replace")
     code = process.wait()
     with _lock:
         del _running[process]
         process.stdin.close()
         is_told_to_stop = sweep in _stopped_sweeps
     if code in STATES:
-        return STATES[code], _last_line(model_dir / LOG_FILE)
+        return STATES[code], message
     if code in STOPPED_CODES or is_told_to_stop:
         return "stopped", "the same command goes on with it"
     return "failed", f"ended with code {code}; see {model_dir / LOG_FILE}"
+
+
+def _open_no_link(path, flags):
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def _start(sweep, task, log_file):
@@ -74,8 +88,8 @@ def _start(sweep, task, log_file):
         process = subprocess.Popen(
             [sys.executable, "-u", "-m", "rnn_maturation.training_process", json.dumps(task)],
             stdin=subprocess.PIPE,
-            stdout=log_file,
-            stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE,  # for its last message only, see _take_pipe
+            stderr=log_file,
             env=environment,
             start_new_session=True,  # Ctrl-C is for the parent, which tells its processes in its own way
         )
@@ -83,11 +97,6 @@ def _start(sweep, task, log_file):
         if sweep in _stopped_sweeps:  # in this very moment
             process.stdin.close()
     return process
-
-
-def _last_line(path):
-    lines = path.read_bytes()[-4000:].decode(errors="replace").splitlines()
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 def stop(sweep):
@@ -113,26 +122,47 @@ def kill(sweep):
 
 
 def main():
-    """Train what the arguments say; the exit code says how it ended."""
+    """Train what the arguments say; the exit code says how it ended, and the pipe to the parent why."""
+    pipe = _take_pipe()
     threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
-    task = json.loads(sys.argv[1])
-    from rnn_maturation.model_directory import ModelDirectoryInUse
+    state, message = _train(json.loads(sys.argv[1]))
+    with contextlib.suppress(OSError), pipe:  # the parent may be no more
+        pipe.write(str(message).encode(errors="replace"))
+    return EXIT_CODES[state]
+
+
+def _take_pipe():
+    """The pipe to the parent that our output was; from now on all output goes where errors go, to the log file.
+
+    Another process may write to the same log file, so that its last line need not be ours.
+    """
+    pipe = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return pipe
+
+
+def _train(task):
+    """How the training ended, and why."""
     from rnn_maturation.train import TrainingDiverged
 
     try:
         log = _train_when_free(task)
+    except ModelDirectoryInUse as error:
+        return "running", error  # not in the log file, which is that process's
     except TrainingDiverged as error:
-        return _end("diverged", error)
-    except (ValueError, ModelDirectoryInUse) as error:
-        return _end("refused", error)
+        return _logged("diverged", error)
+    except ValueError as error:
+        return _logged("refused", error)
     except OSError as error:
-        return _end("failed", error)
-    return EXIT_CODES["trained" if log["perf_min"][-1] > task["hp"]["target_perf"] else "limit"]
+        return _logged("failed", error)
+    if log["perf_min"][-1] > task["hp"]["target_perf"]:
+        return "trained", ""
+    return "limit", f"given up at its limit, {task['max_trials']} trials; a larger --max_trials goes on with it"
 
 
-def _end(state, error):
+def _logged(state, error):
     print(error)
-    return EXIT_CODES[state]
+    return state, error
 
 
 def _stop_at_end_of_input():
@@ -143,7 +173,6 @@ def _stop_at_end_of_input():
 
 def _train_when_free(task):
     """Train; when the model directory is in use, wait: a process that lost its parent ends soon."""
-    from rnn_maturation.model_directory import ModelDirectoryInUse
     from rnn_maturation.train import train
 
     arguments = {key: value for key, value in task.items() if key not in ("max_trials", "patience")}

@@ -244,21 +244,89 @@ def test_the_table_tells_what_folders_tell(tmp_path):
 def test_how_earlier_runs_ended_stays_in_the_file_until_they_are_trained(tmp_path):
     for seed in (1, 2, 3):
         cut(put_run(tmp_path, f"6tasks_seed{seed}", target_perf=0.99), 100)
-    ended = {Run("6tasks", seed, str(tmp_path)): ("limit", f"line {seed}\n, \"x\"") for seed in (1, 2)}
+    ended = {Run("6tasks", seed, str(tmp_path)): ("limit", f'line {seed}\n, "x"') for seed in (1, 2)}
     write_table(tmp_path, ended)
     shutil.rmtree(tmp_path / "6tasks_seed2")
     put_run(tmp_path, "6tasks_seed2", target_perf=0.99)
     write_table(tmp_path, {Run("6tasks", 3, str(tmp_path)): ("diverged", "")})
     table = pd.read_csv(tmp_path / "sweep.csv").set_index("seed")
     assert table["state"].to_dict() == {1: "limit", 2: "trained", 3: "diverged"}
-    assert table.loc[1, "message"] == "line 1\n, \"x\""
+    assert table.loc[1, "message"] == 'line 1\n, "x"'
     assert sorted(os.listdir(tmp_path)) == ["6tasks_seed1", "6tasks_seed2", "6tasks_seed3", "sweep.csv"]
 
 
-def test_a_damaged_file_of_earlier_sweeps_does_no_harm(tmp_path):
+@pytest.mark.parametrize("content", ["variant,seed\n6tasks\n,,\nx,y,z\n", "variant,seed\n" + "x" * 200_000, "\0"])
+def test_a_damaged_file_of_earlier_sweeps_does_no_harm(tmp_path, content):
     put_run(tmp_path, "6tasks", target_perf=0.99)
-    (tmp_path / "sweep.csv").write_text("variant,seed\n6tasks\n,,\nx,y,z\n")
+    (tmp_path / "sweep.csv").write_text(content)
     assert write_table(tmp_path)["state"].tolist() == ["trained"]
+
+
+def change_log(folder, **changes):
+    log = {**json.loads((folder / "log.json").read_text()), **changes}
+    (folder / "log.json").write_text(json.dumps({key: values for key, values in log.items() if values != "no"}))
+
+
+def test_a_run_that_cannot_be_read_is_a_line_of_the_table_and_left_out_of_figures(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    put_run("data", "6tasks", target_perf=0.99)
+    damages = [
+        {"trials": [0]}, {"perf_min": "no"}, {"times": "no"}, {"perf_min": 0.5}, {"perf_gap": 1},
+        {"times": [1e300] * 383}, {"times": [10**400] * 383},
+    ]  # fmt: skip
+    for seed, changes in enumerate(damages, 1):
+        change_log(put_run("data", f"indi_odr_seed{seed}"), **changes)
+    (put_run("data", "indi_gap") / "hp.json").write_text("{")
+    (put_run("data", "indi_gap_seed1") / "log.json").unlink()
+    Path("data/indi_gap_seed1/log.json").mkdir()
+    table = write_table("data")
+    assert table["state"].tolist() == ["trained"] + ["failed"] * 9
+    assert table["message"][1:].str.contains("log.json|hp.json").all()
+    assert len(table_text(table).splitlines()) == 11
+    with pytest.warns(UserWarning, match="A run is left out: .*(log|hp).json") as warned:
+        assert plot_sweep_summary()["variant"].tolist() == ["6tasks"]
+    assert len([w for w in warned if "left out" in str(w.message)]) == 9
+
+
+def test_a_run_that_is_being_trained_is_running_whatever_was_said_of_it(tmp_path):
+    run = Run("6tasks", 0, str(tmp_path))
+    cut(put_run(tmp_path, "6tasks", target_perf=0.99), 100)
+    for state in ("limit", "stopped", "refused", "waiting", "running"):
+        with lock(run.model_dir):
+            told = write_table(tmp_path, {run: (state, "earlier")})
+        assert told[["state", "message"]].values.tolist() == [["running", ""]]
+    for earlier in ("limit", "diverged"):
+        write_table(tmp_path, {run: (earlier, "why")})
+        with lock(run.model_dir):
+            assert write_table(tmp_path)["state"].tolist() == ["running"]
+            assert sweep_table([run])["state"].tolist() == ["running"]
+        assert sweep_table([run])["state"].tolist() == ["unfinished"]
+    # another sweep has written how it ended, which this one, that was not let in, must not replace
+    write_table(tmp_path, {run: ("limit", "why")})
+    assert write_table(tmp_path, {run: ("running", "in use")})["message"].tolist() == ["why"]
+
+
+def test_a_lock_file_of_a_killed_process_is_no_training(tmp_path):
+    command = [sys.executable, "-c", "import sys, time; from rnn_maturation.model_directory import lock\n"
+               "with lock(sys.argv[1]):\n    print(flush=True); time.sleep(600)", str(tmp_path / "6tasks")]  # fmt: skip
+    run = Run("6tasks", 0, str(tmp_path))
+    process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE)
+    process.stdout.readline()
+    assert sweep_table([run])["state"].tolist() == ["running"]
+    process.kill()
+    process.communicate()
+    text = (tmp_path / "6tasks" / ".lock").read_text()
+    assert sweep_table([run])["state"].tolist() == ["unfinished"]
+    assert text == f"{process.pid}\n" == (tmp_path / "6tasks" / ".lock").read_text()
+    assert sweep_table([Run("6tasks", 1, str(tmp_path))])["state"].tolist() == ["unfinished"]
+    assert os.listdir(tmp_path) == ["6tasks"]
+
+
+def test_what_another_sweep_has_trained_to_its_target_is_trained(tmp_path):
+    put_run(tmp_path, "6tasks", target_perf=0.99)
+    run = Run("6tasks", 0, str(tmp_path))
+    assert write_table(tmp_path, {run: ("limit", "why")})["state"].tolist() == ["trained"]
+    assert write_table(tmp_path, {run: ("refused", "why")})["state"].tolist() == ["refused"]
 
 
 def test_the_printed_table_has_a_line_a_run(tmp_path):
@@ -324,7 +392,7 @@ def test_each_run_has_its_state_and_none_ends_the_others(tmp_path, capfd):
     limit, failed, refused = (Run(name, 0, root) for name in ("indi_gap", "indi_overlap", "indi_odr"))
     table = train_runs([limit, failed, refused], jobs=2, threads=1, hp=TINY, max_trials=40, display_step=5)
     assert table["state"].tolist() == ["limit", "failed", "refused"]
-    assert "ended at max_steps, 40 trials" in table["message"][0] and "exists" in table["message"][1].lower()
+    assert "given up at its limit, 40 trials" in table["message"][0] and "exists" in table["message"][1].lower()
     assert "other hyper-parameters" in table["message"][2]
     diverging = {**TINY, "learning_rate": 1e30, "activation": "relu", "optimizer": "sgd"}
     table = train_runs([Run("indi_zero_gap", 3, root)], hp=diverging, max_trials=400)
@@ -408,10 +476,70 @@ def test_runs_save_themselves_when_the_sweep_is_killed(tmp_path):
     assert "stopped and saved at trial" in (tmp_path / "indi_gap" / "training.log").read_text()
 
 
-def test_a_model_directory_in_use_is_waited_for_and_then_refused(tmp_path):
-    with lock(tmp_path / "indi_gap"):
-        table = train_runs([Run("indi_gap", 0, str(tmp_path))], hp=TINY, max_trials=4, patience=0)
-    assert table["state"].tolist() == ["refused"] and "in use by another process" in table["message"][0]
+@contextlib.contextmanager
+def another_process_writing(path):
+    """Meanwhile, lines of another process in a log file."""
+    ended = threading.Event()
+
+    def write():
+        while not ended.is_set():
+            with open(path, "a") as file:
+                file.write("a line of another process\n")
+            time.sleep(0.005)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_a_model_directory_in_use_is_waited_for_and_then_left_to_the_other_process(tmp_path, capfd):
+    run = Run("indi_gap", 0, str(tmp_path))
+    with lock(run.model_dir), another_process_writing(Path(run.model_dir, "training.log")):
+        table = train_runs([run], hp=TINY, max_trials=4, patience=0)
+    assert table["state"].tolist() == ["running"]
+    assert pd.read_csv(tmp_path / "sweep.csv")["state"].tolist() == ["running"]
+    told = capfd.readouterr().out
+    assert f"indi_gap: running ({run.model_dir} is in use by another process (number {os.getpid()})" in told
+    assert "in use" not in Path(run.model_dir, "training.log").read_text()  # it is that process's
+
+
+def test_nothing_is_written_through_a_log_file_that_is_a_link(tmp_path):
+    (tmp_path / "data" / "indi_gap").mkdir(parents=True)
+    (tmp_path / "elsewhere").write_text("as it was")
+    (tmp_path / "data" / "indi_gap" / "training.log").symlink_to(tmp_path / "elsewhere")
+    table = train_runs([Run("indi_gap", 0, str(tmp_path / "data"))], hp=TINY, max_trials=4)
+    assert table["state"].tolist() == ["failed"]
+    assert "training.log is a link to" in table["message"][0] and "delete it" in table["message"][0]
+    assert (tmp_path / "elsewhere").read_text() == "as it was"
+    with pytest.raises(OSError):  # should the link come between look and opening
+        open(tmp_path / "data" / "indi_gap" / "training.log", "ab", opener=training_process._open_no_link)
+
+
+def test_the_table_is_printed_and_saved_though_the_sweep_is_ended_by_force(tmp_path):
+    process = start_script("--root", tmp_path, "--only", "indi_gap", "--hp", *HP_OPTION, "--max_trials", 10**6,
+                           "--display_step", "20")  # fmt: skip
+    wait_for(lambda: evaluations(tmp_path / "indi_gap") > 1)
+    process.send_signal(signal.SIGINT)
+    for line in process.stdout:
+        if line.startswith("stopping"):
+            break
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=60)[0]
+    wait_for(lambda: not processes_of(tmp_path))
+    assert process.returncode == 130, output
+    assert "worst rule" in output and "Traceback" not in output
+    assert pd.read_csv(tmp_path / "sweep.csv")["trials"].tolist() > [0]
+
+
+def test_a_folder_in_place_of_the_table_is_told_before_anything_begins(tmp_path, monkeypatch):
+    (tmp_path / "sweep.csv").mkdir()
+    with pytest.raises(SystemExit, match="^Training_with_diff_HyperParameters.py: [^\n]*sweep.csv[^\n]*$"):
+        run_script(monkeypatch, "--root", tmp_path, "--only", "indi_gap")
+    assert os.listdir(tmp_path) == ["sweep.csv"]
 
 
 def run_script(monkeypatch, *arguments):
@@ -455,6 +583,13 @@ def test_the_list_of_variants_says_what_differs(monkeypatch, capsys):
         (["--hp", "n_rnn"], "--hp takes KEY=VALUE"),
         (["--hp", "n_rnn=many"], ".*n_rnn .* is 'many'"),
         (["--jobs", "0"], "jobs must be 1 or more"),
+        (["--max_trials", "-5"], "max_trials must be 1 or more"),
+        (["--display_step", "0"], "display_step must be 1 or more"),
+        (["--hp", "seed=3"], "--hp cannot set seed: seeds are chosen with --seeds"),
+        *(
+            (["--hp", f"{key}=[]"], f"--hp cannot set {key}: .*table: rnn_maturation/variants.py")
+            for key in ("ruleset", "rule_trains", "rules", "rule_probs", "rng")
+        ),
     ],
 )
 def test_bad_options_are_one_line(tmp_path, monkeypatch, arguments, message):
@@ -564,6 +699,44 @@ def test_a_lost_workers_run_goes_on_elsewhere_from_where_it_was(cluster, tmp_pat
     assert not processes_of(tmp_path)
 
 
+def test_a_lost_process_is_told_with_what_to_do():
+    with jobs.connect(1, in_processes=True) as where:
+        batch = jobs.Batch(where, os._exit, {name: (1,) for name in range(3)})
+        told = []
+        while batch.unfinished:
+            told += batch.results()
+        told += jobs.Batch(where, abs, {3: (1,)}).results()  # to a pool that is broken already
+    assert sorted(name for name, _, _ in told) == [0, 1, 2, 3]
+    for _, _, error in told:
+        assert isinstance(error, OSError) and "ended from outside" in str(error) and "the same command" in str(error)
+
+
+def test_lost_workers_and_a_lost_scheduler_are_told_with_what_to_do(tmp_path, monkeypatch, capfd):
+    pytest.importorskip("distributed")
+    monkeypatch.setitem(ENVIRONMENT, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
+    monkeypatch.setattr(jobs, "N_RESUBMISSIONS", 0)
+    cluster = Cluster(tmp_path, n_workers=1)
+    with contextlib.closing(cluster):
+        with jobs.connect(1, cluster.address) as where:
+            [(_, _, error)] = jobs.Batch(where, os._exit, {"name": (1,)}).results()
+        assert isinstance(error, OSError) and "ended from outside" in str(error)
+        cluster.add_worker()
+        runs = choose_runs(["indi_gap", "indi_overlap"], root=str(tmp_path / "data"))
+
+        def end_the_scheduler():
+            wait_for(lambda: evaluations(runs[0].model_dir) + evaluations(runs[1].model_dir) > 1)
+            cluster.processes[0].kill()
+
+        thread = threading.Thread(target=end_the_scheduler)
+        thread.start()
+        table = train_runs(runs, scheduler=cluster.address, hp=TINY, max_trials=10**6, display_step=20)
+        thread.join()
+    assert set(table["state"]) <= {"failed", "running"} and "failed" in set(table["state"])
+    told = capfd.readouterr().out
+    assert told.count("the connection to the scheduler was lost") == 2 and "worst rule" in told
+    wait_for(lambda: not processes_of(tmp_path))
+
+
 def test_checkpoints_are_analysed_alike_here_in_processes_and_on_a_cluster(cluster, tmp_path):
     from rnn_maturation.sweep_analysis import analyse_checkpoints
 
@@ -632,15 +805,15 @@ def test_the_analysis_script_analyses_what_is_on_disk_and_tells_what_it_cannot(t
           rule_trains=["gap"], threads=1)  # fmt: skip
     put_run(tmp_path / "data", "set1_exp1")  # without checkpoints
     (put_run(tmp_path / "data", "indi_odr") / "log.json").write_text("{")
+    change_log(put_run(tmp_path / "data", "set1_exp2"), perf_odr="no")
     (tmp_path / "data" / "indi_odrd").mkdir()
     script = HERE.parent / "Analysis_with_diff_HyperParameters.py"
-    done = subprocess.run(
-        [sys.executable, str(script)], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True
-    )
-    assert done.returncode == 1 and "2 of 3 runs analysed; not indi_odr" in done.stdout, done.stdout + done.stderr
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 1 and "3 of 4 runs analysed; not indi_odr" in done.stdout, done.stdout + done.stderr
     figures_of_gap = {path.name for path in (tmp_path / "figure" / "figure_indi_gap").rglob("*.png")}
     assert "growth_of_performance.png" in figures_of_gap
     assert "gap_stim1_auto_choose_step_None_PSTH.png" in figures_of_gap
     assert "saccade_distribut_analysis_by_growth.png" in figures_of_gap
     assert os.listdir(tmp_path / "figure" / "figure_set1_exp1") and "no checkpoint on disk" in done.stdout
+    assert "log.json has no rule odr: its analyses are left out" in done.stdout
     assert load_hp(tmp_path / "data" / "indi_gap")["n_rnn"] == 8
