@@ -230,7 +230,8 @@ def _shown(text):
     """Quoted and short: what is printed must not steer the terminal."""
     if type(text) is not str:
         return f"of a {type(text).__name__}"
-    return ascii(text if len(text) < 60 else text[:60] + "...")
+    quoted = ascii(text[:60])
+    return quoted if len(quoted) <= 62 else quoted[:60] + "..."
 
 
 class _DataType:

@@ -252,6 +252,7 @@ def test_the_traps_would_catch(attack, tmp_path, monkeypatch):
         b"cit\x1b[2J\nevil.x\n.",
         b"\x80\x04\x8c\x05it\x1b[2\x8c\x03\na\n\x93.",
         b"c" + b"x" * 10**6 + b"\nx\n.",
+        b"c" + b"\x1b" * 10**6 + b"\nx\n.",
         b"cnumpy\ndtype\n(V\x1b[2J\ntR.",
         b"F\x1b[2J" + b"1" * 10**6 + b"\n.",
         b"\x80\x02cnumpy\ndtype\n(U\x02f4K\x00K\x01tR(K\x03)" + b"q\x00h\x00\x86" * 60 + b"NNNtb.",
