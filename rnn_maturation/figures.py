@@ -634,7 +634,7 @@ def growth_over_seeds(curves, medians, names, title):
             ax.set_ylim(0, 1.05)
         for ax in list(axes.flat)[len(curves) :]:
             ax.set_visible(False)
-        axes[0, 0].legend(handles=[axes[0, 0].lines[0], axes[0, 0].lines[-1]])
+        figure.legend(handles=[axes[0, 0].lines[0], axes[0, 0].lines[-1]], loc="outside right upper")
         figure.suptitle(title)
         figure.supxlabel("Training trials (thousands)")
         figure.supylabel("Performance (share of correct trials)")

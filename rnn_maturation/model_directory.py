@@ -16,6 +16,7 @@ import os
 import platform
 import re
 import secrets
+import time
 import warnings
 import zlib
 from contextlib import contextmanager, suppress
@@ -107,6 +108,16 @@ def lock(model_dir):
             with suppress(OSError):
                 (directory / ".lock").unlink()
         file.close()
+
+
+def is_locked(model_dir):
+    """Whether a process has the lock of a model directory; a .lock file alone may be a killed one's."""
+    with suppress(OSError), open(Path(model_dir) / ".lock", "rb+") as file:
+        try:
+            _lock_file(file)  # freed at once
+        except (BlockingIOError, PermissionError):
+            return True
+    return False
 
 
 # ------------------------------------------------------------------------------------------------------------- hp, log
@@ -343,7 +354,7 @@ def _locked_file(directory):
         refuse_link(path)
         file = open(path, "a+", opener=_open_no_link)
         try:
-            _lock_file(file)
+            _lock_file(file, patience=0.05)
         except (BlockingIOError, PermissionError) as error:
             file.seek(0)
             owner = file.read().strip() or "unknown"
@@ -363,7 +374,11 @@ def _open_no_link(path, flags):
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
-def _lock_file(file):
+def _lock_file(file, patience=0):
+    if patience:
+        with suppress(BlockingIOError, PermissionError):
+            return _lock_file(file)
+        time.sleep(patience)  # somebody may only have looked (`is_locked`)
     if os.name == "nt":
         file.seek(1000)  # behind the text, as Windows does not let others read what is locked
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)

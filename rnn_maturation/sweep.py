@@ -19,11 +19,11 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from rnn_maturation import figures, model_directory
+from rnn_maturation import figures
 from rnn_maturation.hyperparameters import complete_hp
 from rnn_maturation.jobs import Batch, connect, n_cores
 from rnn_maturation.maturation import smooth
-from rnn_maturation.model_directory import atomic_write, figure_dir, load_hp, load_log
+from rnn_maturation.model_directory import atomic_write, figure_dir, is_locked, load_hp, load_log
 from rnn_maturation.task import rule_name
 from rnn_maturation.training_process import kill, stop, train_in_process
 from rnn_maturation.variants import DISPLAY_STEP, VARIANTS, Run, choose_runs, find_runs, parse_seeds
@@ -231,7 +231,7 @@ class _Sweep:
             return
         shown = []
         for run in unfinished:
-            if _is_training(run):
+            if is_locked(run.model_dir):
                 with contextlib.suppress(OSError, ValueError):
                     reached = _reached(run)
                     shown.append(f"{run.name} {reached['trials']:,} {reached['perf_min']:.2f}")
@@ -272,7 +272,7 @@ def _rule_columns(rows):
 
 def _row(run, state, message):
     reached = {}
-    if _is_training(run):  # by whatever process; how it ended before is no longer true
+    if is_locked(run.model_dir):  # by whatever process; how it ended before is no longer true
         state, message = "running", ""
     try:
         reached = _reached(run)
@@ -291,16 +291,6 @@ def _checked(run, state, message):
     if state in ("trained", "limit") and not (Path(run.model_dir) / "log.json").exists():
         return "failed", f"trained, but there is no log in {run.model_dir}: the workers must see the same folders"
     return state, message
-
-
-def _is_training(run):
-    """Whether a process has its directory locked; a lock file alone may be a killed one's."""
-    with contextlib.suppress(OSError), open(Path(run.model_dir) / ".lock", "rb+") as file:
-        try:
-            model_directory._lock_file(file)  # freed at once; whoever begins just now tries again
-        except (BlockingIOError, PermissionError):
-            return True
-    return False
 
 
 def _is_trained(run):

@@ -25,6 +25,7 @@ from rnn_maturation.model_directory import (
     figure_dir,
     find_all_models,
     find_model,
+    is_locked,
     load_hp,
     load_log,
     load_pickle,
@@ -180,6 +181,17 @@ def test_the_next_owner_removes_what_a_killed_process_half_wrote(tmp_path):
     with lock(tmp_path):
         pass
     assert files_in(tmp_path) == ["1280", "log.json"] and files_in(tmp_path / "1280") == []
+
+
+def test_a_lock_is_seen_and_looking_does_not_take_it(tmp_path):
+    assert not is_locked(tmp_path) and files_in(tmp_path) == []
+    process = start(HOLD_LOCK, tmp_path)
+    process.stdout.readline()
+    assert is_locked(tmp_path)
+    kill(process)
+    assert (tmp_path / ".lock").exists() and not is_locked(tmp_path)
+    with lock(tmp_path):
+        assert is_locked(tmp_path)
 
 
 def test_files_that_running_processes_write_are_left_alone(tmp_path):

@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from rnn_maturation.hyperparameters import PARAMETERS
+from rnn_maturation.sweep import find_runs, sweep_table
 from rnn_maturation.task import TASKS, rules_dict
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def table_rows(first_cell):
@@ -32,3 +36,15 @@ def test_task_table_agrees_with_the_code():
         (row,) = table_rows(rule)
         epochs = ", ".join(f"{epoch} {duration}" for epoch, duration in TASKS[rule].epochs.items())
         assert row[2].strip() == epochs, rule
+
+
+def test_what_holds_over_seeds_is_told_by_the_logs_that_come_along():
+    table = sweep_table(find_runs(ROOT / "docs" / "seeds"))
+    written = pd.read_csv(ROOT / "docs" / "seeds" / "sweep.csv")
+    told = [column for column in table if column not in ("message", "wall_s")]
+    assert table[told].astype(object).to_numpy().tolist() == written[told].astype(object).to_numpy().tolist()
+    *most, last = sorted(table["odr_to_0.35"])
+    assert f"after {', '.join(f'{n:,}' for n in most)} and {last:,} trials, a factor of {last / most[0]:.1f}" in README
+    anti_saccades = table[[f"{rule}_to_0.95" for rule in ("overlap", "zero_gap", "gap", "gap500")]]
+    assert f"within {anti_saccades.min().min():,} to {anti_saccades.max().max():,} trials" in README
+    assert (anti_saccades.max(axis=1) < table[["odr_to_0.35", "odrd_to_0.35"]].min(axis=1)).all()
