@@ -172,6 +172,9 @@ class _Sweep:
         try:
             with self.progress:
                 self._train()
+        except KeyboardInterrupt:  # the second one, wherever it found us
+            self.where.everywhere(kill, self.name)
+            raise
         finally:
             self._save()
             table = self._table()
@@ -218,12 +221,8 @@ class _Sweep:
     def _stop(self, batch):
         """Let each run save itself and end; a second Ctrl-C ends them at once."""
         tqdm.write("stopping: each run saves itself (Ctrl-C again does not wait)")
-        try:
-            while batch.unfinished and self.where.everywhere(stop, self.name):
-                self._take(batch.results(timeout=1))
-        except KeyboardInterrupt:
-            self.where.everywhere(kill, self.name)
-            raise
+        while batch.unfinished and self.where.everywhere(stop, self.name):
+            self._take(batch.results(timeout=1))
 
     def _show(self, unfinished):
         """One line of how far the runs are that are being trained."""
