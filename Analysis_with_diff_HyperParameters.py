@@ -14,6 +14,7 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from rnn_maturation.jobs import connect  # noqa: E402
 from rnn_maturation.sweep import choose_runs, find_runs, parse_seeds, plot_sweep_summary  # noqa: E402
 from rnn_maturation.sweep_analysis import MAX_CHECKPOINTS, analyse_run  # noqa: E402
 
@@ -21,13 +22,15 @@ from rnn_maturation.sweep_analysis import MAX_CHECKPOINTS, analyse_run  # noqa: 
 def main():
     options = parse_options()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    failed = []
+    failed, in_part = [], []
     try:
         runs = runs_on_disk(options)
+        check(options)
         for run in runs:
             print(f"---- {run.name}")
             try:
-                analyse_run(run, options.keep_H, options.jobs, options.scheduler, options.max_checkpoints)
+                if analyse_run(run, options.keep_H, options.jobs, options.scheduler, options.max_checkpoints):
+                    in_part.append(run.name)
             except (ValueError, OSError) as error:
                 print(f"{run.name}: {error}")
                 failed.append(run.name)
@@ -36,8 +39,20 @@ def main():
         sys.exit(f"Analysis_with_diff_HyperParameters.py: {error}")
     except KeyboardInterrupt:
         return 130
-    print(f"{len(runs) - len(failed)} of {len(runs)} runs analysed" + (f"; not {', '.join(failed)}" if failed else ""))
+    print(f"{len(runs) - len(failed) - len(in_part)} of {len(runs)} runs analysed"
+          + (f"; without rules that are not learned yet: {', '.join(in_part)}" if in_part else "")
+          + (f"; not {', '.join(failed)}" if failed else ""))  # fmt: skip
     return 1 if failed else 0
+
+
+def check(options):
+    """What is wrong for every run is said once, before the first."""
+    for name in ("jobs", "max_checkpoints"):
+        if getattr(options, name) is not None and getattr(options, name) < 1:
+            raise ValueError(f"--{name} must be 1 or more, got {getattr(options, name)}")
+    if options.scheduler:
+        with connect(None, options.scheduler):
+            pass
 
 
 def runs_on_disk(options):

@@ -155,7 +155,7 @@ def growth_of_performance(trials, curves, names, stage_ranges=None):
     """
     n_columns = 2 if len(curves) > 1 else 1
     n_rows = -(-len(curves) // n_columns)
-    size = (4.6 * n_columns, 2.2 * n_rows + 0.4)
+    size = (4.6 * n_columns, max(2.2 * n_rows + 0.4, 3.2))  # room for the label of the axis
     with _new_figure(n_rows, n_columns, size, sharex=True, sharey=True, squeeze=False) as (figure, axes):
         for ax, (rule, curve) in zip(axes.flat, curves.items(), strict=False):
             for stage, chosen in (stage_ranges or {}).get(rule, {}).items():

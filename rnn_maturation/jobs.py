@@ -101,12 +101,17 @@ class ClusterJobs:
     def __init__(self, address):
         try:
             from distributed import Client, KilledWorker
+            from distributed.comm.addressing import parse_address, parse_host_port
         except ImportError as error:
             raise ValueError("--scheduler needs dask.distributed: pip install -r requirements-cluster.txt") from error
         try:
+            parse_host_port(parse_address(address)[1])  # a client that fails at this would never end
             self._client = Client(address, timeout=CONNECT_S, set_as_default=False)
         except (OSError, ValueError) as error:
-            raise ValueError(f"no Dask scheduler answers at {address} ({error}): is `dask scheduler` up?") from error
+            raise ValueError(
+                f"no Dask scheduler answers at {address} ({error}): is `dask scheduler` up, and the address like "
+                "tcp://host:8786?"
+            ) from error
         self._lost = KilledWorker
         self._pool = self._client.get_executor(pure=False)
         self._check_package(address)

@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 CRITERIA = (0.35, 0.65, 0.95)  # performance
-SMOOTH_WINDOW = 5  # evaluations, as growth curves are smoothed elsewhere
+SMOOTH_WINDOW = 5  # evaluations, as `print_basic_info` smooths growth curves and the report its crossings
 BYTES_A_JOB = 1.5e9  # memory of one run, generously: 0.9 GB were measured with 256 units
 PATIENCE_S = 300  # how long a run waits for a model directory that another process still holds
 LOOK_S = 2  # between two looks at how far the runs are
@@ -133,6 +133,8 @@ def _check_counts(**counts):
 def _shares(n_runs, jobs, threads, scheduler):
     """How many runs side by side, and threads for each."""
     _check_counts(jobs=jobs, threads=threads)
+    if scheduler and jobs:
+        raise ValueError("--jobs is for this machine and --scheduler for a cluster: give one of them")
     if scheduler:
         return n_runs, threads or 1
     if jobs is None:
@@ -146,7 +148,9 @@ def _task(run, hp, max_trials, is_elsewhere):
     """What a process needs to know of a run: paths, numbers and texts."""
     variant = run.settings
     hp = {**variant.whole_hp, **hp}
-    complete_hp({**hp, "ruleset": variant.ruleset})  # raises before anything has begun
+    batch_size = complete_hp({**hp, "ruleset": variant.ruleset})["batch_size_train"]  # raises before anything has begun
+    if max_trials is not None and max_trials < batch_size:
+        raise ValueError(f"max_trials {max_trials} is less than a batch, {batch_size} trials")
     return {
         "model_dir": os.path.abspath(run.model_dir) if is_elsewhere else run.model_dir,
         "hp": hp,
@@ -163,6 +167,7 @@ class _Sweep:
     def __init__(self, where, tasks, outcomes):
         self.where, self.tasks, self.outcomes = where, tasks, outcomes
         self.roots = {run.root for run in tasks}
+        self.training = set()  # runs at the last look
         self.name = secrets.token_hex(8)
         self.progress = tqdm(total=len(tasks), unit=" runs", disable=None, dynamic_ncols=True)
 
@@ -187,8 +192,10 @@ class _Sweep:
             while batch.unfinished:
                 self._take(batch.results(LOOK_S))
                 self._show(batch.unfinished)
-                if time.monotonic() > self.saved + SAVE_S:
+                training = {run for run in batch.unfinished if is_locked(run.model_dir)}
+                if training - self.training or time.monotonic() > self.saved + SAVE_S:
                     self._save()
+                self.training = training
         except KeyboardInterrupt:
             self._stop(batch)
 
@@ -362,7 +369,7 @@ def _earlier_outcomes(root):
             run = on_disk.get((row.get("variant"), row.get("seed")))
             if run and row.get("state") in ("limit", "diverged", "refused", "failed", "stopped"):
                 with contextlib.suppress(OSError, ValueError):
-                    if not _is_trained(run):
+                    if not ((Path(run.model_dir) / "log.json").exists() and _is_trained(run)):
                         outcomes[run] = row["state"], row.get("message") or ""
     return outcomes
 

@@ -94,6 +94,11 @@ def analyse_run(run, keep_activity=False, jobs=None, scheduler=None, max_checkpo
     max_checkpoints : int
         Of each rule and stage.
 
+    Returns
+    -------
+    list of str
+        Rules that were left out.
+
     Raises
     ------
     FileNotFoundError
@@ -106,7 +111,8 @@ def analyse_run(run, keep_activity=False, jobs=None, scheduler=None, max_checkpo
     ranges = analysis.print_basic_info(hp, log, model_dir, auto_range_select=True, max_trial_num_limit=max_checkpoints)
     ranges = analysis.kept_to_disk(ranges, model_dir)
     learned = [rule for rule in _rules(variant) if any(ranges.get(rule, {}).values())]
-    for rule in [rule for rule in _rules(variant) if rule not in learned]:
+    left_out = [rule for rule in _rules(variant) if rule not in learned]
+    for rule in left_out:
         why = f"no checkpoint on disk is in a stage of {rule}" if rule in ranges else f"log.json has no rule {rule}"
         print(f"{model_dir}: {why}: its analyses are left out")
     units = {rule: epochs for rule, epochs in variant.units.items() if rule in learned}
@@ -121,6 +127,7 @@ def analyse_run(run, keep_activity=False, jobs=None, scheduler=None, max_checkpo
         analysis.saccade_distribut_analysis(hp, log, rule, model_dir, chosen)
     if variant.distractor and "odrd" in learned:
         analysis.odrd_distractor_analysis(hp, log, model_dir, analysis.spread_over(ranges, FEW_CHECKPOINTS))
+    return left_out
 
 
 def _rules(variant):

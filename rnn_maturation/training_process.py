@@ -152,7 +152,7 @@ def _train(task):
     except TrainingDiverged as error:
         return _logged("diverged", error)
     except ValueError as error:
-        return _logged("refused", error)
+        return _logged("refused", str(error).replace("--overwrite (overwrite=True)", "delete this directory"))
     except OSError as error:
         return _logged("failed", error)
     if log["perf_min"][-1] > task["hp"]["target_perf"]:

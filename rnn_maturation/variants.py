@@ -185,7 +185,9 @@ def choose_runs(patterns=(), seeds=(0,), root="data"):
         if not matching:
             nearest = difflib.get_close_matches(pattern, VARIANTS, n=1)
             hint = f"did you mean {nearest[0]}? " if nearest else ""
-            raise ValueError(f"no variant is called {pattern!r}: {hint}--list shows all")
+            raise ValueError(
+                f"no variant is called {pattern!r}: {hint}Training_with_diff_HyperParameters.py --list shows all"
+            )
         chosen.update(matching)
     return [Run(name, seed, str(root)) for name in VARIANTS if name in chosen for seed in seeds]
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import Analysis_with_diff_HyperParameters
 import Training_with_diff_HyperParameters
 from rnn_maturation import figures, jobs, sweep, training_process, variants
 from rnn_maturation.hyperparameters import complete_hp
@@ -248,11 +249,15 @@ def test_how_earlier_runs_ended_stays_in_the_file_until_they_are_trained(tmp_pat
     write_table(tmp_path, ended)
     shutil.rmtree(tmp_path / "6tasks_seed2")
     put_run(tmp_path, "6tasks_seed2", target_perf=0.99)
+    (tmp_path / "6tasks_seed4").mkdir()
+    shutil.copy(tmp_path / "6tasks_seed1" / "hp.json", tmp_path / "6tasks_seed4")  # ended before its first evaluation
+    write_table(tmp_path, {Run("6tasks", 4, str(tmp_path)): ("failed", "no room")})
     write_table(tmp_path, {Run("6tasks", 3, str(tmp_path)): ("diverged", "")})
     table = pd.read_csv(tmp_path / "sweep.csv").set_index("seed")
-    assert table["state"].to_dict() == {1: "limit", 2: "trained", 3: "diverged"}
+    assert table["state"].to_dict() == {1: "limit", 2: "trained", 3: "diverged", 4: "failed"}
+    assert table.loc[4, "message"] == "no room"
     assert table.loc[1, "message"] == 'line 1\n, "x"'
-    assert sorted(os.listdir(tmp_path)) == ["6tasks_seed1", "6tasks_seed2", "6tasks_seed3", "sweep.csv"]
+    assert sorted(os.listdir(tmp_path)) == [*(f"6tasks_seed{seed}" for seed in (1, 2, 3, 4)), "sweep.csv"]
 
 
 @pytest.mark.parametrize("content", ["variant,seed\n6tasks\n,,\nx,y,z\n", "variant,seed\n" + "x" * 200_000, "\0"])
@@ -413,13 +418,14 @@ def test_each_run_has_its_state_and_none_ends_the_others(tmp_path, capfd):
 
 
 def test_the_file_tells_how_far_runs_are_while_they_are_trained(tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep, "SAVE_S", 0)
+    monkeypatch.setattr(sweep, "SAVE_S", 1e9)
     file, runs = tmp_path / "sweep.csv", choose_runs(["indi_gap", "indi_overlap"], root=tmp_path)
     settings = {"hp": TINY, "max_trials": 1600, "display_step": 20, "jobs": 1}
     thread = threading.Thread(target=train_runs, args=(runs,), kwargs=settings)
     thread.start()
     try:
         wait_for(lambda: file.exists() and (pd.read_csv(file)["state"] == "running").any(), 60)
+        monkeypatch.setattr(sweep, "SAVE_S", 0)
         wait_for(lambda: (pd.read_csv(file)["trials"] > 0).any(), 60)
     finally:
         thread.join(120)
@@ -583,6 +589,8 @@ def test_the_list_of_variants_says_what_differs(monkeypatch, capsys):
         (["--hp", "n_rnn"], "--hp takes KEY=VALUE"),
         (["--hp", "n_rnn=many"], ".*n_rnn .* is 'many'"),
         (["--jobs", "0"], "jobs must be 1 or more"),
+        (["--jobs", "2", "--scheduler", "tcp://host:8786"], "--jobs is for this machine and --scheduler for a cluster"),
+        (["--max_trials", "63"], "max_trials 63 is less than a batch, 64 trials"),
         (["--max_trials", "-5"], "max_trials must be 1 or more"),
         (["--display_step", "0"], "display_step must be 1 or more"),
         (["--hp", "seed=3"], "--hp cannot set seed: seeds are chosen with --seeds"),
@@ -598,6 +606,16 @@ def test_bad_options_are_one_line(tmp_path, monkeypatch, arguments, message):
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize("option", ["--jobs", "--max_checkpoints"])
+def test_bad_options_of_the_analysis_are_told_once(tmp_path, monkeypatch, option):
+    for name in ("6tasks", "indi_gap"):
+        put_run(tmp_path, name)
+    monkeypatch.setattr(sys, "argv", ["Analysis_with_diff_HyperParameters.py", "--root", str(tmp_path), option, "0"])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with pytest.raises(SystemExit, match=f"^Analysis_with_diff_HyperParameters.py: {option} must be 1 or more, got 0$"):
+        Analysis_with_diff_HyperParameters.main()
+
+
 # ----------------------------------------------------------------------------------------------------- on a cluster
 
 
@@ -606,6 +624,15 @@ def test_without_dask_only_the_scheduler_is_missing(monkeypatch):
     with pytest.raises(ValueError, match="pip install -r requirements-cluster.txt"):
         jobs.connect(1, "tcp://127.0.0.1:1")
     assert jobs.connect(1).submit(max, 1, 2).result() == 2
+
+
+@pytest.mark.parametrize("script", ["Training_with_diff_HyperParameters.py", "Analysis_with_diff_HyperParameters.py"])
+def test_an_address_without_port_is_named_and_the_script_ends(tmp_path, script):
+    pytest.importorskip("distributed")
+    put_run(tmp_path, "6tasks")
+    command = [sys.executable, HERE.parent / script, "--root", tmp_path, "--only", "6tasks", "--scheduler", "localhost"]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 1 and "is `dask scheduler` up, and the address like tcp://host:8786?" in done.stderr
 
 
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch):
@@ -809,7 +836,9 @@ def test_the_analysis_script_analyses_what_is_on_disk_and_tells_what_it_cannot(t
     (tmp_path / "data" / "indi_odrd").mkdir()
     script = HERE.parent / "Analysis_with_diff_HyperParameters.py"
     done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
-    assert done.returncode == 1 and "3 of 4 runs analysed; not indi_odr" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 1 and done.stdout.endswith(
+        "1 of 4 runs analysed; without rules that are not learned yet: set1_exp1, set1_exp2; not indi_odr\n"
+    ), done.stdout + done.stderr
     figures_of_gap = {path.name for path in (tmp_path / "figure" / "figure_indi_gap").rglob("*.png")}
     assert "growth_of_performance.png" in figures_of_gap
     assert "gap_stim1_auto_choose_step_None_PSTH.png" in figures_of_gap

@@ -23,7 +23,8 @@ from rnn_maturation.analysis.stages import nearest_to_target, spread_over, stage
 from rnn_maturation.maturation import STAGES, performance_at, smooth, trials_by_stage
 from rnn_maturation.model_directory import checkpoint_trials, load_hp, load_log
 
-SMOOTH_WINDOW = 9  # evaluations, as for the automatic choice of stages
+CROSSING_WINDOW = 5  # evaluations; the numbers of the known networks are smoothed with it, too
+COURSE_WINDOW = 9  # evaluations, as for the automatic choice of stages
 PLATEAU_TOP = CHANCE + 0.05  # smoothed performance at the end of the plateau
 MATURE_TRIALS = 38_400  # followed after maturity: 30 checkpoints of the main run
 FEWEST_CHECKPOINTS = 2  # of a stage
@@ -223,9 +224,9 @@ class Run:
 # -------------------------------------------------------------------------------------------------- arrays in and out
 
 
-def first_reaching(performance, level):
+def first_reaching(performance, level, window=CROSSING_WINDOW):
     """Position from which smoothed performance first reaches a level; None when it never does."""
-    reached = np.flatnonzero(smooth(performance, SMOOTH_WINDOW) >= level)
+    reached = np.flatnonzero(smooth(performance, window) >= level)
     return int(reached[0]) if len(reached) else None
 
 
@@ -235,12 +236,12 @@ def maturation_course(trials, performance, hp):
     From the last evaluation before the early level at which smoothed performance is at most `PLATEAU_TOP`, to
     `MATURE_TRIALS` after smoothed performance first reaches the mature level; none when it never reaches early.
     """
-    rise = first_reaching(performance, hp["early_target_perf"])
+    rise = first_reaching(performance, hp["early_target_perf"], COURSE_WINDOW)
     if rise is None:
         return []
-    low = np.flatnonzero(smooth(performance, SMOOTH_WINDOW)[:rise] <= PLATEAU_TOP)
+    low = np.flatnonzero(smooth(performance, COURSE_WINDOW)[:rise] <= PLATEAU_TOP)
     start = int(low[-1]) if len(low) else 0
-    mature = first_reaching(performance, hp["mature_target_perf"])
+    mature = first_reaching(performance, hp["mature_target_perf"], COURSE_WINDOW)
     end = np.inf if mature is None else trials[mature] + MATURE_TRIALS
     return [trial for trial in trials[start:] if trial <= end]
 
