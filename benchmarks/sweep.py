@@ -48,8 +48,11 @@ def throughput(pairs, intervals):
     for _ in range(pairs):
         (many, many_wall), (one, one_wall) = train(2, half, intervals), train(1, cores, intervals)
         ratios.append(many / one)
-        print(f"2 jobs x {half}: {many:5.0f} trials/s ({many_wall:4.0f} s a run with its start)   "
-              f"1 job x {cores}: {one:5.0f} trials/s ({one_wall:4.0f} s)   ratio {ratios[-1]:.2f}", flush=True)
+        print(
+            f"2 jobs x {half}: {many:5.0f} trials/s ({many_wall:4.0f} s a run with its start)   "
+            f"1 job x {cores}: {one:5.0f} trials/s ({one_wall:4.0f} s)   ratio {ratios[-1]:.2f}",
+            flush=True,
+        )
     print(f"2 jobs x {half} thread(s) / 1 job x {cores} thread(s): {statistics.median(ratios):.2f} (median of {pairs})")
 
 
@@ -77,6 +80,7 @@ def dask_cluster(folder, n_workers=2):
 
 def ms_a_task(where, n_tasks):
     """Milliseconds a task: handed out all together, and each when the one before has ended."""
+
     def run(numbers):
         batch = Batch(where, abs, {number: (number,) for number in numbers})
         while batch.unfinished:

@@ -157,11 +157,14 @@ def plain_worker(requests):
         for _ in range(DISPLAY_STEP):
             network.step(hp["rng"].choice(RULES, p=hp["rule_probs"]))
 
-    serve(requests, {
-        "step": lambda rule: seconds(lambda: network.step(rule)),
-        "evaluation": lambda rule: seconds(lambda: network.evaluate(rule)),
-        "interval": lambda _: seconds(interval),
-    })
+    serve(
+        requests,
+        {
+            "step": lambda rule: seconds(lambda: network.step(rule)),
+            "evaluation": lambda rule: seconds(lambda: network.evaluate(rule)),
+            "interval": lambda _: seconds(interval),
+        },
+    )
 
 
 def fast_worker(requests):
@@ -194,11 +197,14 @@ def fast_worker(requests):
             log = training.train(folder.name, hp=HP, max_steps=steps_done[0], display_step=DISPLAY_STEP)
         return np.diff(log["times"])[-n_intervals:].tolist()
 
-    serve(requests, {
-        "step": lambda rule: seconds(lambda: step(rule)),
-        "evaluation": lambda rule: seconds(lambda: evaluate(rule)),
-        "interval": interval,
-    })
+    serve(
+        requests,
+        {
+            "step": lambda rule: seconds(lambda: step(rule)),
+            "evaluation": lambda rule: seconds(lambda: evaluate(rule)),
+            "interval": interval,
+        },
+    )
 
 
 def serve(requests, actions):

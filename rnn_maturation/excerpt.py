@@ -1,6 +1,6 @@
 """A small copy of a run to pass on: the whole log and some checkpoints that show every stage of every rule.
 
-    python -m rnn_maturation.excerpt data/6tasks data/6tasks_pretrained [--checkpoints 40]
+python -m rnn_maturation.excerpt data/6tasks data/6tasks_pretrained [--checkpoints 40]
 """
 
 import argparse

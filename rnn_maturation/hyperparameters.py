@@ -80,13 +80,20 @@ _TEXT = Check("a text", lambda value: isinstance(value, str))
 _RNG = Check("a numpy.random.RandomState", lambda value: isinstance(value, np.random.RandomState))
 _RULES = Check(
     "a list of different rule names",
-    lambda value: isinstance(value, list) and value != [] and all(isinstance(rule, str) for rule in value)
-    and len(set(value)) == len(value),
+    lambda value: (
+        isinstance(value, list)
+        and value != []
+        and all(isinstance(rule, str) for rule in value)
+        and len(set(value)) == len(value)
+    ),
 )
 _PROBABILITIES = Check(
     "a list of numbers from 0 to 1 with the sum 1",
-    lambda value: isinstance(value, list) and all(_real(0, 1).accepts(p) for p in value)
-    and math.isclose(sum(value), 1, abs_tol=1e-6),
+    lambda value: (
+        isinstance(value, list)
+        and all(_real(0, 1).accepts(p) for p in value)
+        and math.isclose(sum(value), 1, abs_tol=1e-6)
+    ),
 )
 
 PARAMETERS = {

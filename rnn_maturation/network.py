@@ -265,9 +265,7 @@ class Model:
         # scale: the leaky RNN is computed as h / alpha
         activity = [self._activity(x, seeds[i]) for i, x in enumerate(x_parts)]
         scale, self._h_parts = activity[0][0], [h for _, h in activity]
-        self._readout_parts = [
-            self._readout(h, scale * tf.convert_to_tensor(self.w_out)) for h in self._h_parts
-        ]
+        self._readout_parts = [self._readout(h, scale * tf.convert_to_tensor(self.w_out)) for h in self._h_parts]
         self._scale = scale
         self.h = scale * tf.concat(self._h_parts, 1)
         self._lean_parts = self._readout_parts

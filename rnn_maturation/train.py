@@ -130,8 +130,10 @@ def train(
         log = _begin(model_dir, hp)
         if log["trials"] and log["perf_min"][-1] > hp["target_perf"]:
             shutil.rmtree(Path(model_dir) / INTERRUPTED, ignore_errors=True)  # if killed at its very end
-            print(f"{model_dir}: trained to its target already, in {log['trials'][-1]} trials; --overwrite "
-                  "(overwrite=True) starts anew")
+            print(
+                f"{model_dir}: trained to its target already, in {log['trials'][-1]} trials; --overwrite "
+                "(overwrite=True) starts anew"
+            )
             return log
         model = Model(model_dir, hp=hp)
         with tf.compat.v1.Session(config=session_config(threads)) as sess:
@@ -487,8 +489,10 @@ def _run(run, step, max_steps):
             last = work
         if last is not None and not last.is_evaluation:
             run.save_interruption(max_steps, last.rng_after)
-        tqdm.write(f"{run.folder}: ended at max_steps, {max(step, max_steps) * batch_size} trials, before its target "
-                   f"{hp['target_perf']}; a larger max_steps (--max_trials) goes on from here")
+        tqdm.write(
+            f"{run.folder}: ended at max_steps, {max(step, max_steps) * batch_size} trials, before its target "
+            f"{hp['target_perf']}; a larger max_steps (--max_trials) goes on from here"
+        )
 
 
 class _Run:
@@ -536,8 +540,10 @@ class _Run:
     def interrupt(self, work):
         """Save where the run stands before this work; of an evaluation that has begun, before all of it."""
         self.save_interruption(work.step, (self._evaluations[0][0] if self._evaluations else work).rng_before)
-        tqdm.write(f"{self.folder}: stopped and saved at trial {work.step * self.batch_size}; the same command goes on "
-                   "from here")
+        tqdm.write(
+            f"{self.folder}: stopped and saved at trial {work.step * self.batch_size}; the same command goes on "
+            "from here"
+        )
 
     def _check_folder(self):
         """Not half a run in a new folder, when the old one was taken away."""

@@ -244,8 +244,9 @@ def numpy_network(hp, values, x):
         h, c = step(x_t, h, c)
         states.append(h)
     h = np.array(states)
-    w_out, b_out = (values[f"output/{key}"] for key in (
-        ("kernel", "bias") if hp["use_separate_input"] else ("weights", "biases")))
+    w_out, b_out = (
+        values[f"output/{key}"] for key in (("kernel", "bias") if hp["use_separate_input"] else ("weights", "biases"))
+    )
     z = h @ w_out + b_out
     exp = np.exp(z - z.max(-1, keepdims=True))
     return h, sigmoid(z) if hp["loss_type"] == "lsq" else exp / exp.sum(-1, keepdims=True)
@@ -455,14 +456,17 @@ RECURRENT_MATRICES = {
 }
 
 
-@pytest.mark.parametrize("activation, gain, w_rec_init", [
-    ("softplus", 0.5, "randortho"),
-    ("relu", 0.5, "diag"),
-    ("tanh", 1.0, "randortho"),
-    ("power", 0.01, "diag"),
-    ("elu", 0.5, "randgauss"),
-    ("retanh", 0.5, "randgauss"),
-])
+@pytest.mark.parametrize(
+    "activation, gain, w_rec_init",
+    [
+        ("softplus", 0.5, "randortho"),
+        ("relu", 0.5, "diag"),
+        ("tanh", 1.0, "randortho"),
+        ("power", 0.01, "diag"),
+        ("elu", 0.5, "randgauss"),
+        ("retanh", 0.5, "randgauss"),
+    ],
+)
 def test_initial_weights_of_a_leaky_rnn(activation, gain, w_rec_init):
     values = initial_values(activation=activation, w_rec_init=w_rec_init)
     rng = np.random.RandomState(11)
@@ -632,12 +636,15 @@ def test_without_noise_every_run_is_the_same(name, changes):
         assert np.array_equal(sess.run(model.h, feed), sess.run(model.h, feed))
 
 
-@pytest.mark.parametrize("name, changes", [
-    ("LeakyRNN", NOISY),
-    ("separate", NOISY),
-    ("LeakyGRU", NOISY),
-    ("LeakyRNN", {**COSTLY, "loss_type": "cross_entropy"}),
-])
+@pytest.mark.parametrize(
+    "name, changes",
+    [
+        ("LeakyRNN", NOISY),
+        ("separate", NOISY),
+        ("LeakyGRU", NOISY),
+        ("LeakyRNN", {**COSTLY, "loss_type": "cross_entropy"}),
+    ],
+)
 def test_evaluation_is_what_the_whole_network_gives_with_the_same_noise(name, changes):
     model = build(name, **changes)
     with session(model) as sess:
@@ -1011,11 +1018,14 @@ def test_a_folder_without_checkpoint_is_an_error(saved):
             model.restore(missing)
 
 
-@pytest.mark.parametrize("other, changes, difference", [
-    ("LeakyRNN", NOISY, "rnn/leaky_rnn_cell/kernel is"),
-    ("LSTM", QUIET, "rnn/lstm_cell/kernel"),
-    ("separate", QUIET, "sen_input/kernel"),
-])
+@pytest.mark.parametrize(
+    "other, changes, difference",
+    [
+        ("LeakyRNN", NOISY, "rnn/leaky_rnn_cell/kernel is"),
+        ("LSTM", QUIET, "rnn/lstm_cell/kernel"),
+        ("separate", QUIET, "sen_input/kernel"),
+    ],
+)
 def test_a_checkpoint_of_another_network_is_an_error(saved, other, changes, difference):
     _, folder, _ = saved
     model = build(other, **changes)
@@ -1138,31 +1148,37 @@ def output_towards(direction, fixation, n_time=3):
     return y_hat
 
 
-@pytest.mark.parametrize("fixation, direction, target, correct", [
-    (0.51, 1.0, -1, 1),  # fixating as it must
-    (0.5, 1.0, -1, 0),
-    (0.51, 1.0, 1.0, 0),  # fixating where it must not
-    (0.5, 1.0, 1.0, 1),
-    (0.0, 1.0, 1.0 + 0.19 * np.pi, 1),
-    (0.0, 1.0, 1.0 + 0.21 * np.pi, 0),
-    (0.0, 0.1, 2 * np.pi - 0.1, 1),  # across 0
-    (0.0, 2 * np.pi - 0.1, 0.1, 1),
-    (0.0, 0.0, np.pi, 0),
-    (0.0, 0.0, 0.0, 1),
-])
+@pytest.mark.parametrize(
+    "fixation, direction, target, correct",
+    [
+        (0.51, 1.0, -1, 1),  # fixating as it must
+        (0.5, 1.0, -1, 0),
+        (0.51, 1.0, 1.0, 0),  # fixating where it must not
+        (0.5, 1.0, 1.0, 1),
+        (0.0, 1.0, 1.0 + 0.19 * np.pi, 1),
+        (0.0, 1.0, 1.0 + 0.21 * np.pi, 0),
+        (0.0, 0.1, 2 * np.pi - 0.1, 1),  # across 0
+        (0.0, 2 * np.pi - 0.1, 0.1, 1),
+        (0.0, 0.0, np.pi, 0),
+        (0.0, 0.0, 0.0, 1),
+    ],
+)
 def test_performance_is_judged_at_the_last_step(fixation, direction, target, correct):
     y_hat = output_towards(direction, fixation)
     assert get_perf(y_hat, np.array([[-1.0], [-1.0], [target]])).tolist() == [correct]
     assert get_perf(y_hat[-1:], np.array([[target]])).tolist() == [correct]
 
 
-@pytest.mark.parametrize("y_hat_shape, y_loc_shape", [
-    ((5, 9), (5,)),
-    ((4, 5, 9), (5,)),
-    ((4, 5, 9), (5, 4)),
-    ((4, 5, 9), (4, 5, 1)),
-    ((3, 5, 9), (4, 5)),
-])
+@pytest.mark.parametrize(
+    "y_hat_shape, y_loc_shape",
+    [
+        ((5, 9), (5,)),
+        ((4, 5, 9), (5,)),
+        ((4, 5, 9), (5, 4)),
+        ((4, 5, 9), (4, 5, 1)),
+        ((3, 5, 9), (4, 5)),
+    ],
+)
 def test_performance_of_arrays_of_wrong_shapes_is_an_error(y_hat_shape, y_loc_shape):
     with pytest.raises(ValueError, match=r"\(T, B, R \+ 1\)"):
         get_perf(np.zeros(y_hat_shape), np.zeros(y_loc_shape))

@@ -74,8 +74,11 @@ def test_the_numbers_of_the_original_cover_every_rule():
     assert {case["rule"] for _, case in CASES} == set(RULES)
 
 
-@pytest.mark.parametrize("number, case", CASES, ids=lambda value: isinstance(value, dict) and "-".join(
-    [value["tag"], value["rule"], value["mode"]]))
+@pytest.mark.parametrize(
+    "number, case",
+    CASES,
+    ids=lambda value: isinstance(value, dict) and "-".join([value["tag"], value["rule"], value["mode"]]),
+)
 def test_trials_are_those_of_the_original(golden, number, case):
     trial = generate_case(case)
     want = {name: golden[f"{number}_{name}"] for name in ("x", "y", "y_loc", "c_mask")}
@@ -235,9 +238,20 @@ def test_stimulus_is_shown_in_its_epoch_and_answered(rule):
     np.testing.assert_allclose(trial.y_loc[-1], (stimulus + opposite) % (2 * np.pi), rtol=1e-6)
 
 
-@pytest.mark.parametrize("rule, off", [("odr", "go1"), ("odrd", "go1"), ("overlap", "go1"), ("zero_gap", "stim1"),
-                                       ("gap", "delay1"), ("gap500", "delay1"), ("match_or_non", "go1"),
-                                       ("match_or_non_easy", "go1"), ("match_or_non_passive", None)])
+@pytest.mark.parametrize(
+    "rule, off",
+    [
+        ("odr", "go1"),
+        ("odrd", "go1"),
+        ("overlap", "go1"),
+        ("zero_gap", "stim1"),
+        ("gap", "delay1"),
+        ("gap500", "delay1"),
+        ("match_or_non", "go1"),
+        ("match_or_non_easy", "go1"),
+        ("match_or_non_passive", None),
+    ],
+)
 def test_fixation_input_goes_off(rule, off):
     trial = random_trials(rule)
     end = trial.tdim if off is None else trial.epochs[off][0]
