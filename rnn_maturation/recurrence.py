@@ -38,28 +38,35 @@ ACTIVATIONS = {
 }
 
 
-def normal_noise(shape, sigma, seed):
-    """Normal noise of standard deviation sigma, a pure function of seed.
+def normal_noise(shape, sigma, seed, coarse=False):
+    """Return normal noise of standard deviation sigma, a pure function of seed.
 
     Box and Muller's transform (Ann. Math. Statist. 29, 1958) of counter-based uniforms: exactly normal but for their
-    resolution of 2**-23, which ends the tails at 5.6 sigma; twice as fast on a CPU as TensorFlow's own generators.
+    resolution of 2**-23, which ends the tails at 5.6 sigma. On a CPU it is twice as fast as TensorFlow's own generator.
 
     Parameters
     ----------
     shape : list of ints or scalar tensors
     sigma : float
     seed : (2,) integer tensor
+    coarse : bool
+        Take 16 random bits for each number instead of 32, which saves a third of the time: the resolution is 2**-16,
+        and the tails end at 4.9 sigma.
 
     Returns
     -------
     float32 tensor
     """
     size = tf.reduce_prod(shape)
-    pairs = (size + 1) // 2
-    uniform = tf.random.stateless_uniform([2, pairs], seed)
-    radius = tf.sqrt((-2 * sigma**2) * tf.math.log(1 - uniform[0]))  # 1 - u lies in (0, 1]
-    angle = (2 * math.pi) * uniform[1]
-    normals = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], 0)
+    if coarse:
+        bits = tf.random.stateless_uniform([(size + 3) // 4], seed, minval=None, maxval=None, dtype=tf.int64)
+        levels = tf.cast(tf.reshape(tf.bitcast(bits, tf.uint16), [2, -1]), tf.float32)
+        uniform, angle = (levels[0] + 0.5) / 2**16, levels[1] * (2 * math.pi / 2**16)
+    else:
+        draws = tf.random.stateless_uniform([2, (size + 1) // 2], seed)
+        uniform, angle = 1 - draws[0], (2 * math.pi) * draws[1]  # 1 - u lies in (0, 1]
+    radius = tf.sqrt((-2 * sigma**2) * tf.math.log(uniform))
+    normals = tf.reshape(tf.stack([radius * tf.cos(angle), radius * tf.sin(angle)]), [-1])
     return tf.reshape(normals[:size], shape)
 
 
@@ -68,14 +75,19 @@ def _pad_to_blocks(x):
     return tf.pad(x, [[0, -tf.shape(x)[0] % BLOCK], [0, 0], [0, 0]])
 
 
-def _drive(x, t, w_in, bias, sigma, seed):
-    """Input, bias and noise of the steps t to t + BLOCK: (BLOCK, B, N)."""
+def _drive(x, t, w_in, bias, sigma, seed, coarse=False):
+    """Return input, bias and noise of the steps t to t + BLOCK: (BLOCK, B, N)."""
     n_in, n_rnn = w_in.shape
     shape = [BLOCK, tf.shape(x)[1], n_rnn]
     drive = tf.reshape(tf.matmul(tf.reshape(x[t : t + BLOCK], [-1, n_in]), w_in) + bias, shape)
     if sigma > 0:
-        drive += normal_noise(shape, sigma, seed + tf.stack([0, tf.cast(t, tf.int64)]))
+        drive += normal_noise(shape, sigma, seed + tf.stack([0, tf.cast(t, tf.int64)]), coarse)
     return drive
+
+
+def _softplus_of_many(z):
+    """Return softplus as elementary operations, which are faster than TensorFlow's own where there are many rows."""
+    return tf.maximum(z, tf.math.log(1 + tf.exp(tf.minimum(z, 20.0))))  # from 20 on it is z, to float32's precision
 
 
 def _leaky_block(s, drive, w, alpha, activation):
@@ -164,14 +176,17 @@ def leaky_rnn(x, w_in, w_rec, bias, alpha, activation, sigma, seed):
 
 
 def leaky_rnn_readout(x, w_in, w_rec, bias, alpha, activation, sigma, seed, w_out, b_out):
-    """The readout h W_out + b_out of `leaky_rnn`, (T, B, n_out), without keeping the activity: for evaluation."""
-    f, _ = ACTIVATIONS[activation]
+    """Return the readout h W_out + b_out of `leaky_rnn`, (T, B, n_out), without keeping the activity.
+
+    It serves evaluation, where there are many trials and nothing is trained: its noise is coarse.
+    """
+    f = _softplus_of_many if activation == "softplus" else ACTIVATIONS[activation][0]
     padded = _pad_to_blocks(x)
     n_time, n_trials = tf.shape(padded)[0], tf.shape(padded)[1]
     w, w_readout = alpha * w_rec, alpha * w_out
 
     def forward(t, s, readouts):
-        _, s_block = _leaky_block(s, _drive(padded, t, w_in, bias, sigma, seed), w, alpha, f)
+        _, s_block = _leaky_block(s, _drive(padded, t, w_in, bias, sigma, seed, coarse=True), w, alpha, f)
         return t + BLOCK, s_block[-1], readouts.write(t // BLOCK, tf.matmul(tf.concat(s_block, 0), w_readout) + b_out)
 
     start = (0, tf.zeros([n_trials, w_in.shape[1]]), _array(n_time // BLOCK, w_out.shape[1]))

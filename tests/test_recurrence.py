@@ -228,11 +228,48 @@ def test_what_comes_later_changes_nothing_before_it(noisy_run):
     assert np.array_equal(whole[: BLOCK + 2], start)
 
 
+@pytest.mark.parametrize("activation", LEAKY_ACTIVATIONS)
 @pytest.mark.parametrize("n_time, n_trials", [*SHAPES, (7, 0)])
-def test_the_lean_readout_is_the_readout_of_the_activity(noisy_run, n_time, n_trials):
-    _, readout, lean = noisy_run(random_arrays(n_time, n_trials), [3, 4])
-    assert lean.shape == (n_time, n_trials, 2)
-    np.testing.assert_allclose(lean, readout, rtol=1e-5, atol=1e-5)
+def test_the_lean_readout_is_the_readout_of_the_activity(n_time, n_trials, activation):
+    """Its noise is another, so they are compared without."""
+    rng = np.random.RandomState(4)
+    w_out, b_out = rng.randn(N_RNN, 2).astype(np.float32), rng.randn(2).astype(np.float32)
+    arrays = random_arrays(n_time, n_trials)
+    with tf.Graph().as_default(), tf1.Session() as session:
+        inputs, seed = placeholders(), tf.constant([0, 0], tf.int64)
+        lean = leaky_rnn_readout(*inputs, ALPHA, activation, 0.0, seed, tf.constant(w_out), tf.constant(b_out))
+        readout = session.run(lean, dict(zip(inputs, arrays, strict=True)))
+    assert readout.shape == (n_time, n_trials, 2)
+    want = numpy_leaky_rnn(*arrays, activation) @ w_out + b_out
+    np.testing.assert_allclose(readout, want, rtol=1e-5, atol=1e-5)
+
+
+def test_the_noise_of_the_lean_readout_is_a_pure_function_of_the_seed(noisy_run):
+    arrays = random_arrays(11, 3)
+    first, again, other = (noisy_run(arrays, seed)[2] for seed in ([1, 2], [1, 2], [1, 3]))
+    assert np.array_equal(first, again)
+    assert not np.isclose(first, other).any()
+
+
+def test_the_lean_readout_scatters_as_much_as_that_of_the_activity(noisy_run):
+    """Many equal trials, so that all that differs is noise: mean and deviation agree to five standard errors."""
+    x, *weights = random_arrays(BLOCK + 2, 1)
+    _, readout, lean = noisy_run([np.repeat(x, 20_000, axis=1), *weights], [3, 4])
+    difference = readout.mean(axis=1) - lean.mean(axis=1)
+    assert (np.abs(difference) < 5 * readout.std(axis=1) * np.sqrt(2 / 20_000)).all()
+    np.testing.assert_allclose(lean.std(axis=1), readout.std(axis=1), rtol=5 / np.sqrt(20_000))
+
+
+@pytest.mark.parametrize("total", [-200.0, -20.0, 0.0, 19.9, 20.1, 88.0, 1e4])
+def test_softplus_of_the_lean_readout_holds_for_any_input(total):
+    """One unit without recurrence, from rest: after one step it is alpha f(total)."""
+    arrays = [np.full((1, 1, 1), total), np.ones((1, 1)), np.zeros((1, 1)), np.zeros(1)]
+    with tf.Graph().as_default(), tf1.Session() as session:
+        inputs = [tf1.placeholder(tf.float32, array.shape) for array in arrays]
+        one, zero, seed = tf.ones([1, 1]), tf.zeros([1]), tf.constant([0, 0], tf.int64)
+        lean = leaky_rnn_readout(*inputs, ALPHA, "softplus", 0.0, seed, one, zero)
+        readout = session.run(lean, dict(zip(inputs, arrays, strict=True)))
+    np.testing.assert_allclose(readout.ravel(), ALPHA * np.logaddexp(total, 0), rtol=1e-6, atol=1e-7)
 
 
 def test_the_gradient_is_taken_with_the_noise_of_the_forward_pass():
@@ -252,13 +289,18 @@ def test_the_gradient_is_taken_with_the_noise_of_the_forward_pass():
 # ------------------------------------------------------------------------------------------------ the normal numbers
 
 
-def draw(shape, sigma=1.0, seed=(0, 0)):
+def draw(shape, sigma=1.0, seed=(0, 0), coarse=False):
     with tf.Graph().as_default(), tf1.Session() as session:
-        return session.run(normal_noise(shape, sigma, tf.constant(seed, tf.int64)))
+        return session.run(normal_noise(shape, sigma, tf.constant(seed, tf.int64), coarse))
 
 
-def test_noise_is_normal():
-    noise = draw([1_000_001]).astype(float)
+@pytest.fixture(params=[False, True], ids=["fine", "coarse"])
+def coarse(request):
+    return request.param
+
+
+def test_noise_is_normal(coarse):
+    noise = draw([1_000_001], coarse=coarse).astype(float)
     assert stats.kstest(noise, "norm").pvalue > 1e-3
     assert abs(stats.skew(noise)) < 0.015 and abs(stats.kurtosis(noise)) < 0.03  # six standard errors
     for limit in (2, 3, 4):
@@ -266,25 +308,34 @@ def test_noise_is_normal():
         assert abs(n_beyond - expected) < 5 * np.sqrt(expected)
 
 
-def test_the_two_numbers_of_a_pair_are_independent():
+def test_the_two_numbers_of_a_pair_are_independent(coarse):
     """Both come from one radius and one angle: neither signs nor sizes may know of each other."""
-    first, second = draw([2, 500_000]).astype(float)
+    first, second = draw([2, 500_000], coarse=coarse).astype(float)
     for a, b in ((first, second), (first**2, second**2), (np.sign(first), np.sign(second)), (first, second**2)):
         assert abs(np.corrcoef(a, b)[0, 1]) < 5 / np.sqrt(first.size)
 
 
-def test_neighbouring_seeds_give_independent_noise():
-    draws = [draw([200_000], seed=seed) for seed in ((0, 0), (0, 1), (1, 0), (-1, 0), (2**62, 5))]
+def test_neighbouring_seeds_give_independent_noise(coarse):
+    draws = [draw([200_000], seed=seed, coarse=coarse) for seed in ((0, 0), (0, 1), (1, 0), (-1, 0), (2**62, 5))]
     correlations = np.corrcoef(draws) - np.eye(len(draws))
     assert np.abs(correlations).max() < 5 / np.sqrt(draws[0].size)
 
 
-@pytest.mark.parametrize("shape", [[0], [1], [3, 1, 5], [4, 0, 2], [2, 3]])
-def test_noise_of_any_size(shape):
-    noise = draw(shape, sigma=2.0)
+@pytest.mark.parametrize("shape", [[0], [1], [3, 1, 5], [4, 0, 2], [2, 3], [5, 16]])
+def test_noise_of_any_size(shape, coarse):
+    noise = draw(shape, sigma=2.0, coarse=coarse)
     assert noise.shape == tuple(shape) and noise.dtype == np.float32
     assert np.isfinite(noise).all() and (noise != 0).all()
 
 
-def test_noise_scales_with_sigma():
-    np.testing.assert_allclose(draw([1000], sigma=0.25), 0.25 * draw([1000]), rtol=1e-6)
+def test_noise_scales_with_sigma(coarse):
+    scaled = draw([1000], sigma=0.25, coarse=coarse)
+    np.testing.assert_allclose(scaled, 0.25 * draw([1000], coarse=coarse), rtol=1e-6)
+
+
+def test_coarse_noise_has_the_moments_of_a_normal_distribution():
+    """All 65,536 radii and angles together: variance to 1e-4, and no tail beyond the one promised."""
+    radius = np.sqrt(-2 * np.log((np.arange(2**16) + 0.5) / 2**16))
+    assert (radius**2).mean() / 2 == pytest.approx(1, abs=1e-4)
+    assert 4.8 < radius.max() < 4.9
+    assert np.abs(draw([2_000_000], coarse=True)).max() <= radius.max() * (1 + 1e-6)
