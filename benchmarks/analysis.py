@@ -54,7 +54,7 @@ def plain_activity(hp, model_dir, trial_num):
     import tensorflow as tf
 
     from rnn_maturation.analysis.conditions import test_trials
-    from rnn_maturation.analysis.networks import noise_seed
+    from rnn_maturation.analysis.restored import noise_seed
     from rnn_maturation.model_directory import checkpoint_dir
     from rnn_maturation.network import Model, gen_feed_dict
 

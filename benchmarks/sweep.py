@@ -20,7 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from rnn_maturation.jobs import Batch, LocalJobs, connect, n_cores
+from rnn_maturation.cpu import n_cores
+from rnn_maturation.jobs import Batch, LocalJobs, connect
 from rnn_maturation.model_directory import load_log
 from rnn_maturation.sweep import choose_runs, train_runs
 from rnn_maturation.variants import DISPLAY_STEP

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from rnn_maturation import model_directory
-from rnn_maturation.maturation import range_auto_select
 from rnn_maturation.network import CHECKPOINT, Model, slim_checkpoint
+from rnn_maturation.stages import range_auto_select
 
 
 def choose_checkpoints(hp, log, trial_nums, n_checkpoints):

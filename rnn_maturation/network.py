@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from rnn_maturation import recurrence
+from rnn_maturation.cpu import n_cores
 from rnn_maturation.hyperparameters import complete_hp, gen_ortho_matrix
-from rnn_maturation.jobs import n_cores
 from rnn_maturation.model_directory import load_hp, refuse_link
 
 tf1 = tf.compat.v1

@@ -20,10 +20,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from rnn_maturation import figures
+from rnn_maturation.cpu import n_cores
 from rnn_maturation.hyperparameters import complete_hp
-from rnn_maturation.jobs import Batch, connect, n_cores
-from rnn_maturation.maturation import smooth
+from rnn_maturation.jobs import Batch, connect
 from rnn_maturation.model_directory import atomic_write, figure_dir, is_locked, load_hp, load_log
+from rnn_maturation.stages import smooth
 from rnn_maturation.task import rule_name
 from rnn_maturation.training_process import kill, stop, train_in_process
 from rnn_maturation.variants import DISPLAY_STEP, VARIANTS, Run, choose_runs, find_runs, parse_seeds

@@ -6,9 +6,10 @@ import io
 from tqdm import tqdm
 
 from rnn_maturation import analysis
-from rnn_maturation.jobs import Batch, connect, use_cores
-from rnn_maturation.maturation import flat_trials
+from rnn_maturation.cpu import use_cores
+from rnn_maturation.jobs import Batch, connect
 from rnn_maturation.model_directory import load_hp, load_log
+from rnn_maturation.stages import flat_trials
 
 MAX_CHECKPOINTS = 30  # of each rule and stage
 SOME_CHECKPOINTS = 10  # of each stage, for saccades

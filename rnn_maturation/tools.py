@@ -1,7 +1,6 @@
 """The tools that users know from the original, gathered from the modules where they live."""
 
 from rnn_maturation.hyperparameters import gen_ortho_matrix
-from rnn_maturation.maturation import range_auto_select, smooth
 from rnn_maturation.model_directory import (
     find_all_models,
     find_model,
@@ -13,6 +12,7 @@ from rnn_maturation.model_directory import (
     save_pickle,
     select_by_perf,
 )
+from rnn_maturation.stages import range_auto_select, smooth
 
 __all__ = [
     "find_all_models",

@@ -14,7 +14,7 @@ import threading
 import time
 from pathlib import Path
 
-from rnn_maturation.jobs import thread_environment
+from rnn_maturation.cpu import thread_environment
 from rnn_maturation.model_directory import ModelDirectoryInUse, refuse_link
 
 LOG_FILE = "training.log"  # in the model directory: what the run prints

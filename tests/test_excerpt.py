@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from rnn_maturation import model_directory
 from rnn_maturation.excerpt import choose_checkpoints, excerpt
-from rnn_maturation.maturation import range_auto_select
 from rnn_maturation.network import Model
+from rnn_maturation.stages import range_auto_select
 from rnn_maturation.train import train
 
 GOLDEN_RUN = Path(__file__).parent / "golden" / "run"

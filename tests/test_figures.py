@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from rnn_maturation import figures
-from rnn_maturation.maturation import STAGES
+from rnn_maturation.stages import STAGES
 
 EPOCHS = {"fix1": (None, 50), "delay1": (50, 55), "stim1": (55, 60), "distract1": (60, 70), "go1": (55, None)}
 

@@ -17,7 +17,7 @@ import pytest
 
 import Analysis_with_diff_HyperParameters
 import Training_with_diff_HyperParameters
-from rnn_maturation import figures, jobs, sweep, training_process, variants
+from rnn_maturation import cpu, figures, jobs, sweep, training_process, variants
 from rnn_maturation.hyperparameters import complete_hp
 from rnn_maturation.model_directory import load_hp, load_log, load_pickle, lock, neuron_info_file, save_log
 from rnn_maturation.sweep import (
@@ -381,7 +381,7 @@ def test_growth_over_seeds_has_a_line_a_run_and_the_median(tmp_path):
 
 
 def test_shares_fill_the_cores():
-    cores = jobs.n_cores()
+    cores = cpu.n_cores()
     assert sweep._shares(100, None, None, None)[0] <= cores
     assert sweep._shares(1, None, None, None) == (1, cores)
     assert sweep._shares(3, 2, 5, None) == (2, 5)

@@ -15,12 +15,12 @@ from rnn_maturation.analysis.psth import (
     plot_PSTH,
     plot_PSTH_neuron_selected,
 )
-from rnn_maturation.analysis.report import reproduction_report
+from rnn_maturation.analysis.report.report import reproduction_report
 from rnn_maturation.analysis.sample_neuron import sample_neuron_by_trial
 from rnn_maturation.analysis.seldir import seldir_analysis
 from rnn_maturation.analysis.selectivity import generate_neuron_info
-from rnn_maturation.analysis.stages import kept_to_disk, nearest_to_target, spread_over
 from rnn_maturation.analysis.tuning import tunning_analysis
+from rnn_maturation.stages import kept_to_disk, nearest_to_target, spread_over
 
 __all__ = [
     "print_basic_info",

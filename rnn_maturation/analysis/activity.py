@@ -12,11 +12,11 @@ import numpy as np
 
 from rnn_maturation.analysis.conditions import as_list, task_info, test_trials
 from rnn_maturation.analysis.memory import ArrayMemory
-from rnn_maturation.analysis.networks import hp_text, network, noise_seed
 from rnn_maturation.analysis.parallel import in_order
-from rnn_maturation.maturation import flat_trials
+from rnn_maturation.analysis.restored import hp_text, network, noise_seed
 from rnn_maturation.model_directory import activity_file, checkpoint_dir, checkpoint_trials, load_pickle, save_pickle
 from rnn_maturation.network import gen_feed_dict
+from rnn_maturation.stages import flat_trials, present_trials
 from rnn_maturation.task import rules_dict
 
 REMEMBERED_BYTES = 160e6  # location means of 110 checkpoints of odr: a rule's three stages, no growth in long scripts
@@ -148,31 +148,6 @@ def _checked_activity(activity, file, info, n_units):
             f"trials of more than {last} steps (task_info.pkl). Delete the one of both files that is not of this run."
         )
     return activity.astype(np.float32, copy=False)
-
-
-def present_trials(model_dir, trials, rule):
-    """Those trial numbers whose activity is on disk or can be computed; one warning names the others.
-
-    Raises
-    ------
-    FileNotFoundError
-        When none is left.
-    """
-    on_disk = set(checkpoint_trials(model_dir))
-    present = [t for t in trials if t in on_disk or activity_file(model_dir, t, rule).exists()]
-    missing = [str(t) for t in trials if t not in set(present)]
-    if not present:
-        raise FileNotFoundError(
-            f"{model_dir} has no checkpoint for any of the trial numbers asked for ({_shortened(missing) or 'none'}). "
-            f"On disk: {_shortened([str(t) for t in sorted(on_disk)]) or 'none'}."
-        )
-    if missing:
-        warnings.warn(f"{model_dir} has no checkpoint {_shortened(missing)}: left out.", stacklevel=3)
-    return present
-
-
-def _shortened(names, limit=8):
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 # ------------------------------------------------------------------------------------------------------ location means

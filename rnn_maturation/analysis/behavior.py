@@ -5,11 +5,11 @@ import pandas as pd
 
 from rnn_maturation import figures
 from rnn_maturation.analysis.conditions import task_info
-from rnn_maturation.analysis.networks import network, noise_seed
 from rnn_maturation.analysis.parallel import in_order
-from rnn_maturation.analysis.stages import mean_performance, present_stages, stage_by_trial
+from rnn_maturation.analysis.restored import network, noise_seed
 from rnn_maturation.model_directory import checkpoint_dir, figure_dir
 from rnn_maturation.network import get_perf, popvec
+from rnn_maturation.stages import mean_performance, present_stages, stage_by_trial
 from rnn_maturation.task import generate_trials, get_dist, rule_name
 
 

@@ -11,8 +11,8 @@ from rnn_maturation import figures
 from rnn_maturation.analysis.activity import Get_H
 from rnn_maturation.analysis.conditions import task_info
 from rnn_maturation.analysis.recorded import load_recorded_trials
-from rnn_maturation.maturation import performance_at, smooth
 from rnn_maturation.model_directory import figure_dir
+from rnn_maturation.stages import performance_at, smooth
 from rnn_maturation.task import rule_name
 
 REGULARIZER_GRID = 1e-7 * 1.4 ** np.arange(45)

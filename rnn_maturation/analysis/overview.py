@@ -3,8 +3,8 @@
 import numpy as np
 
 from rnn_maturation import figures
-from rnn_maturation.maturation import range_auto_select, smooth
 from rnn_maturation.model_directory import figure_dir
+from rnn_maturation.stages import range_auto_select, smooth
 from rnn_maturation.task import rule_name
 
 

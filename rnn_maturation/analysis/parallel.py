@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from rnn_maturation.jobs import n_cores
+from rnn_maturation.cpu import n_cores
 
 
 def in_order(function, items, description=None):

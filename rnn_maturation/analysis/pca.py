@@ -10,8 +10,8 @@ from rnn_maturation import figures
 from rnn_maturation.analysis.activity import Get_H, location_means, mean_by_location
 from rnn_maturation.analysis.conditions import task_info
 from rnn_maturation.analysis.recorded import load_recorded_means
-from rnn_maturation.maturation import performance_at
 from rnn_maturation.model_directory import figure_dir
+from rnn_maturation.stages import performance_at
 from rnn_maturation.task import rule_name
 
 

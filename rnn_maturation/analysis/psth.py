@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.stats import ttest_ind_from_stats
 
 from rnn_maturation import figures
-from rnn_maturation.analysis.activity import location_means, present_trials
+from rnn_maturation.analysis.activity import location_means
 from rnn_maturation.analysis.conditions import check_epochs, epoch_steps, task_info
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.selectivity import (
@@ -18,9 +18,15 @@ from rnn_maturation.analysis.selectivity import (
     select_units,
     warn_of_zero_fixation,
 )
-from rnn_maturation.analysis.stages import mean_performance, present_stages, range_name, stage_by_trial
-from rnn_maturation.maturation import flat_trials
 from rnn_maturation.model_directory import atomic_write, figure_dir
+from rnn_maturation.stages import (
+    flat_trials,
+    mean_performance,
+    present_stages,
+    present_trials,
+    range_name,
+    stage_by_trial,
+)
 from rnn_maturation.task import rule_name
 
 

@@ -1,12 +1,11 @@
 """Pages that show single units: activity at each location and polar tuning."""
 
 from rnn_maturation import figures
-from rnn_maturation.analysis.activity import location_means, present_trials
+from rnn_maturation.analysis.activity import location_means
 from rnn_maturation.analysis.conditions import check_epochs, task_info
 from rnn_maturation.analysis.selectivity import check_types, complete_neuron_info, load_neuron_info, select_units
-from rnn_maturation.analysis.stages import stage_by_trial
-from rnn_maturation.maturation import flat_trials, performance_at, trials_by_stage
 from rnn_maturation.model_directory import figure_dir
+from rnn_maturation.stages import flat_trials, performance_at, present_trials, stage_by_trial, trials_by_stage
 from rnn_maturation.task import rule_name
 
 

@@ -4,11 +4,10 @@ import numpy as np
 import pandas as pd
 
 from rnn_maturation import figures
-from rnn_maturation.analysis.activity import present_trials
 from rnn_maturation.analysis.conditions import check_epochs, task_info
 from rnn_maturation.analysis.selectivity import check_types, complete_neuron_info, load_neuron_info, select_units
-from rnn_maturation.maturation import flat_trials
 from rnn_maturation.model_directory import atomic_write, figure_dir, load_hp
+from rnn_maturation.stages import flat_trials, present_trials
 from rnn_maturation.task import rule_name
 
 

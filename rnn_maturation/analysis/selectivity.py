@@ -6,11 +6,11 @@ import warnings
 import numpy as np
 from scipy import special
 
-from rnn_maturation.analysis.activity import Get_H, averaging_matrix, present_trials, remember_location_means
+from rnn_maturation.analysis.activity import Get_H, averaging_matrix, remember_location_means
 from rnn_maturation.analysis.conditions import as_list, check_epochs, task_info
 from rnn_maturation.analysis.parallel import in_order
-from rnn_maturation.maturation import flat_trials
 from rnn_maturation.model_directory import load_pickle, neuron_info_file, save_pickle
+from rnn_maturation.stages import flat_trials, present_trials
 
 UNIT_TYPES = ("selective_neurons", "active_neurons", "exh_neurons", "inh_neurons", "mix_neurons")
 DEFAULT_TYPES = ("exh_neurons", "mix_neurons")

@@ -18,8 +18,8 @@ from rnn_maturation.analysis.selectivity import (
     select_units,
     warn_of_zero_fixation,
 )
-from rnn_maturation.analysis.stages import mean_performance, present_stages, range_name, stage_by_trial
 from rnn_maturation.model_directory import figure_dir
+from rnn_maturation.stages import mean_performance, present_stages, range_name, stage_by_trial
 from rnn_maturation.task import rule_name
 
 

@@ -12,13 +12,13 @@ from rnn_maturation.analysis.activity import (
     compute_activity,
     location_means,
     mean_by_location,
-    present_trials,
 )
 from rnn_maturation.analysis.conditions import task_info
 from rnn_maturation.analysis.memory import ArrayMemory
-from rnn_maturation.analysis.networks import network, noise_seed
+from rnn_maturation.analysis.restored import network, noise_seed
 from rnn_maturation.model_directory import activity_file, load_pickle, save_pickle, task_info_file
 from rnn_maturation.network import tf1
+from rnn_maturation.stages import present_trials
 from rnn_maturation.task import rules_dict
 
 

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from rnn_maturation.analysis import kept_to_disk, nearest_to_target, print_basic_info, spread_over
-from rnn_maturation.analysis.stages import present_stages, range_name, stage_by_trial
+from rnn_maturation.stages import present_stages, range_name, stage_by_trial
 
 
 def test_basic_info(run, capsys):

@@ -1,8 +1,11 @@
-"""Which checkpoints of a run are early, mid or mature: performance, smoothing, stages."""
+"""Which checkpoints of a run are early, mid or mature: performance, smoothing, stages, and what of them is on disk."""
 
 import operator
+import warnings
 
 import numpy as np
+
+from rnn_maturation.model_directory import activity_file, checkpoint_trials
 
 STAGES = ("early", "mid", "mature")
 
@@ -159,6 +162,88 @@ def trials_by_stage(trial_list, hp, log, rule):
         stage_by_trial = {t: stage_of(performance_at(log, rule, t), hp) for t in _trial_numbers(trial_list)}
     stages = {stage: sorted(t for t, its in stage_by_trial.items() if its == stage) for stage in STAGES}
     return {stage: trials for stage, trials in stages.items() if trials}
+
+
+def present_trials(model_dir, trials, rule):
+    """Those trial numbers whose activity is on disk or can be computed; one warning names the others.
+
+    Raises
+    ------
+    FileNotFoundError
+        When none is left.
+    """
+    on_disk = set(checkpoint_trials(model_dir))
+    present = [t for t in trials if t in on_disk or activity_file(model_dir, t, rule).exists()]
+    missing = [str(t) for t in trials if t not in set(present)]
+    if not present:
+        raise FileNotFoundError(
+            f"{model_dir} has no checkpoint for any of the trial numbers asked for ({_shortened(missing) or 'none'}). "
+            f"On disk: {_shortened([str(t) for t in sorted(on_disk)]) or 'none'}."
+        )
+    if missing:
+        warnings.warn(f"{model_dir} has no checkpoint {_shortened(missing)}: left out.", stacklevel=3)
+    return present
+
+
+def _shortened(names, limit=8):
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def present_stages(hp, log, model_dir, rule, trial_list):
+    """The checkpoints of a trial list that are on disk, by stage of maturation.
+
+    Returns
+    -------
+    {stage: trial numbers}
+        A stage without checkpoints is absent.
+    """
+    present = present_trials(model_dir, flat_trials(trial_list, rule), rule)
+    if not isinstance(trial_list, dict):
+        return trials_by_stage(present, hp, log, rule)
+    kept = {stage: [t for t in trials if t in present] for stage, trials in trial_list[rule].items()}
+    return trials_by_stage({rule: kept}, hp, log, rule)
+
+
+def stage_by_trial(stages):
+    """{trial number: stage}, in the order of trial numbers."""
+    return dict(sorted((trial, stage) for stage in STAGES for trial in stages.get(stage, ())))
+
+
+def mean_performance(log, rule, trials):
+    """Mean logged performance of some checkpoints."""
+    return float(np.mean([performance_at(log, rule, trial) for trial in trials]))
+
+
+def range_name(trial_list, rule):
+    """What file names call a trial list: '(first, last)' and the step, or 'auto_choose' and None for a stage dict."""
+    if isinstance(trial_list, dict):
+        return "auto_choose", None
+    trials = flat_trials(trial_list, rule)
+    return f"({trials[0]}, {trials[-1]})", trials[1] - trials[0] if len(trials) > 1 else None
+
+
+def kept_to_disk(ranges, model_dir):
+    """Those trial numbers of {rule: {stage: trial numbers}} that have a checkpoint on disk."""
+    on_disk = set(checkpoint_trials(model_dir))
+    return {r: {s: [t for t in trials if t in on_disk] for s, trials in stages.items()} for r, stages in ranges.items()}
+
+
+def spread_over(ranges, number):
+    """At most `number` trial numbers of each rule and stage, evenly spread, the last one among them."""
+    return {r: {s: _spread(trials, number) for s, trials in stages.items()} for r, stages in ranges.items()}
+
+
+def _spread(trials, number):
+    return [trials[i] for i in np.unique(np.linspace(len(trials) - 1, 0, min(number, len(trials))).astype(int))]
+
+
+def nearest_to_target(hp, log, rule, stages):
+    """{stage: the trial number whose performance is nearest to the stage's target}, of {stage: trial numbers}."""
+
+    def distance(trial, stage):
+        return abs(performance_at(log, rule, trial) - hp[f"{stage}_target_perf"])
+
+    return {s: min(trials, key=lambda trial, s=s: distance(trial, s)) for s, trials in stages.items() if trials}
 
 
 def _stage_near(perf, hp, margin):

@@ -4,7 +4,7 @@ import base64
 from html import escape
 from io import BytesIO
 
-from rnn_maturation.analysis.findings import REFERENCES
+from rnn_maturation.analysis.report.findings import REFERENCES
 
 MARKS = {"reproduced": ("✓", "yes"), "not reproduced": ("✗", "no"), "not decidable here": ("?", "open")}
 DPI = 110

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnn_maturation.maturation import (
+from rnn_maturation.stages import (
     STAGES,
     flat_trials,
     performance_at,

@@ -3,13 +3,12 @@
 import pandas as pd
 
 from rnn_maturation import figures
-from rnn_maturation.analysis.findings import ANTI_SACCADE_RULES
-from rnn_maturation.analysis.measures import distractor_by_stage, gap_errors_by_stage, tuning_curves
 from rnn_maturation.analysis.psth import stage_means
-from rnn_maturation.analysis.report_data import DECODER_WINDOW_MS, NotDecidable
-from rnn_maturation.analysis.stages import mean_performance, stage_by_trial
+from rnn_maturation.analysis.report.data import DECODER_WINDOW_MS, NotDecidable
+from rnn_maturation.analysis.report.findings import ANTI_SACCADE_RULES
+from rnn_maturation.analysis.report.measures import distractor_by_stage, gap_errors_by_stage, tuning_curves
 from rnn_maturation.analysis.tuning import gaussian
-from rnn_maturation.maturation import smooth
+from rnn_maturation.stages import mean_performance, smooth, stage_by_trial
 from rnn_maturation.task import rule_name
 
 

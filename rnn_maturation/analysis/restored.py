@@ -8,8 +8,8 @@ from queue import SimpleQueue
 
 import numpy as np
 
+from rnn_maturation.cpu import n_cores
 from rnn_maturation.hyperparameters import plain
-from rnn_maturation.jobs import n_cores
 from rnn_maturation.network import Model, tf1
 
 

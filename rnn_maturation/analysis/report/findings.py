@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from string import Formatter
 
-from rnn_maturation.maturation import STAGES
+from rnn_maturation.stages import STAGES
 
 ANTI_SACCADE_RULES = ("overlap", "zero_gap", "gap", "gap500")
 DELAYED_RULES = ("odr", "odrd")

@@ -14,14 +14,21 @@ from rnn_maturation.analysis.behavior import noisy_inputs, saccades_at
 from rnn_maturation.analysis.conditions import test_trials
 from rnn_maturation.analysis.decoding import cross_temporal_scores, window_rates
 from rnn_maturation.analysis.dpca import demixed_pca, trials_by_location
-from rnn_maturation.analysis.findings import ANTI_SACCADE_RULES, CHANCE, DELAYED_RULES
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.psth import mean_over_units, unit_psths, window_steps
+from rnn_maturation.analysis.report.findings import ANTI_SACCADE_RULES, CHANCE, DELAYED_RULES
 from rnn_maturation.analysis.seldir import count_shared
 from rnn_maturation.analysis.selectivity import DEFAULT_TYPES, classify_units, select_units
-from rnn_maturation.analysis.stages import nearest_to_target, spread_over, stage_by_trial
-from rnn_maturation.maturation import STAGES, performance_at, smooth, trials_by_stage
 from rnn_maturation.model_directory import checkpoint_trials, load_hp, load_log
+from rnn_maturation.stages import (
+    STAGES,
+    nearest_to_target,
+    performance_at,
+    smooth,
+    spread_over,
+    stage_by_trial,
+    trials_by_stage,
+)
 
 CROSSING_WINDOW = 5  # evaluations; the numbers of the known networks are smoothed with it, too
 COURSE_WINDOW = 9  # evaluations, as for the automatic choice of stages

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from statsmodels.stats.proportion import proportion_confint
 
-from rnn_maturation.analysis import report_page
-from rnn_maturation.analysis.findings import FINDINGS, REFERENCES, has_needed, is_number, judge, show
-from rnn_maturation.analysis.measures import measure
-from rnn_maturation.analysis.report_data import NotDecidable, Run
-from rnn_maturation.analysis.report_figures import report_figures
+from rnn_maturation.analysis.report import page
+from rnn_maturation.analysis.report.data import NotDecidable, Run
+from rnn_maturation.analysis.report.figures import report_figures
+from rnn_maturation.analysis.report.findings import FINDINGS, REFERENCES, has_needed, is_number, judge, show
+from rnn_maturation.analysis.report.measures import measure
 from rnn_maturation.hyperparameters import changed_keys, get_default_hp, plain
 from rnn_maturation.model_directory import atomic_write, figure_dir
 
@@ -62,7 +62,7 @@ def _report_of_one(model_dir, checkpoints_per_stage, folder):
     run = Run(model_dir, checkpoints_per_stage)
     report = judge_run(run)
     folder = Path(folder) if folder else figure_dir(model_dir)
-    return _written(report, folder, report_page.one_network(report, report_figures(run)))
+    return _written(report, folder, page.one_network(report, report_figures(run)))
 
 
 def _report_of_many(model_dirs, checkpoints_per_stage, folder):
@@ -70,7 +70,7 @@ def _report_of_many(model_dirs, checkpoints_per_stage, folder):
     reports = [judge_run(Run(model_dir, checkpoints_per_stage)) for model_dir in model_dirs]
     report = summarise(dict(zip(names, reports, strict=True)))
     folder = Path(folder) if folder else Path("figure") / f"figure_of_{len(names)}_networks"
-    return _written(report, folder, report_page.several_networks(report))
+    return _written(report, folder, page.several_networks(report))
 
 
 def _written(report, folder, page):

@@ -14,18 +14,7 @@ import pytest
 from rnn_maturation.analysis import reproduction_report
 from rnn_maturation.analysis.decoding import cross_temporal_scores, window_rates
 from rnn_maturation.analysis.dpca import demixed_pca
-from rnn_maturation.analysis.findings import ANTI_SACCADE_RULES, DELAYED_RULES, FINDINGS, judge, show
-from rnn_maturation.analysis.measures import MEASURES, measure
-from rnn_maturation.analysis.report import (
-    NOT_DECIDABLE,
-    REPRODUCED,
-    judge_run,
-    median_numbers,
-    network_names,
-    summarise,
-    wilson_interval,
-)
-from rnn_maturation.analysis.report_data import (
+from rnn_maturation.analysis.report.data import (
     NotDecidable,
     Run,
     decoder_numbers,
@@ -35,10 +24,21 @@ from rnn_maturation.analysis.report_data import (
     ring_distance,
     separation_ratio,
 )
+from rnn_maturation.analysis.report.findings import ANTI_SACCADE_RULES, DELAYED_RULES, FINDINGS, judge, show
+from rnn_maturation.analysis.report.measures import MEASURES, measure
+from rnn_maturation.analysis.report.report import (
+    NOT_DECIDABLE,
+    REPRODUCED,
+    judge_run,
+    median_numbers,
+    network_names,
+    summarise,
+    wilson_interval,
+)
 from rnn_maturation.hyperparameters import complete_hp
-from rnn_maturation.maturation import trials_by_stage
 from rnn_maturation.model_directory import save_hp, save_log
 from rnn_maturation.network import Model, tf1
+from rnn_maturation.stages import trials_by_stage
 from rnn_maturation.task import rules_dict
 
 FINDING = {finding.key: finding for finding in FINDINGS}

@@ -4,9 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rnn_maturation.analysis.findings import ANTI_SACCADE_RULES, DELAYED_RULES
 from rnn_maturation.analysis.psth import mean_over_units
-from rnn_maturation.analysis.report_data import (
+from rnn_maturation.analysis.report.data import (
     DECODER_STRIDE_MS,
     NotDecidable,
     decoder_numbers,
@@ -14,8 +13,9 @@ from rnn_maturation.analysis.report_data import (
     rank_correlation,
     separation_ratio,
 )
+from rnn_maturation.analysis.report.findings import ANTI_SACCADE_RULES, DELAYED_RULES
 from rnn_maturation.analysis.tuning import fit_gaussian, stage_curve
-from rnn_maturation.maturation import STAGES
+from rnn_maturation.stages import STAGES
 
 FEWEST_EVALUATIONS = 10  # of a plateau
 SACCADE_PERIOD_MS = (1000, 1360)
