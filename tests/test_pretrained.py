@@ -38,7 +38,8 @@ def test_checkpoints_perform_as_logged(run):
     """512 trials against 512 other trials: five standard errors of the difference of two proportions.
 
     The error is that of the pooled proportion: training ended when every rule exceeded .995, so that the last logged
-    values are high by selection.
+    values are high by selection. ODRD draws one distractor offset per batch of 32, so that its trials are not
+    independent: its variance over evaluations was 3.5 times that of a proportion.
     """
     hp, log = run
     model = Model(MODEL_DIR, hp={**hp, "rng": np.random.RandomState(5)})
@@ -50,7 +51,7 @@ def test_checkpoints_perform_as_logged(run):
                 logged = performance_at(log, rule, trial_num)
                 measured = now["perf_" + rule][0]
                 pooled = (logged + measured) / 2
-                error = 5 * np.sqrt(2 * max(pooled * (1 - pooled), 1 / 512) / 512)
+                error = 5 * np.sqrt((7 if rule == "odrd" else 2) * max(pooled * (1 - pooled), 1 / 512) / 512)
                 assert measured == pytest.approx(logged, abs=error), (trial_num, rule)
                 logged = log["cost_" + rule][log["trials"].index(trial_num)]
                 assert now["cost_" + rule][0] == pytest.approx(logged, rel=0.15), (trial_num, rule)
