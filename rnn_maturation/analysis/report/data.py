@@ -1,9 +1,10 @@
-"""What the reproduction report reads of a run: its log, and activity, saccades and population codes at checkpoints.
+"""What the report reads of a run: its log, and activity, saccades, population codes and dynamics at checkpoints.
 
 Nothing is written and no file but hp.json, log.json and the checkpoints is read, so that neuron_info files made with
 other criteria do not matter and a run may be on a disk that cannot be written to.
 """
 
+from contextlib import suppress
 from functools import cached_property
 
 import numpy as np
@@ -16,7 +17,7 @@ from rnn_maturation.analysis.decoding import cross_temporal_scores, window_rates
 from rnn_maturation.analysis.dpca import demixed_pca, trials_by_location
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.psth import mean_over_units, unit_psths, window_steps
-from rnn_maturation.analysis.report.findings import ANTI_SACCADE_RULES, CHANCE, DELAYED_RULES
+from rnn_maturation.analysis.report.finding import NotDecidable
 from rnn_maturation.analysis.seldir import count_shared
 from rnn_maturation.analysis.selectivity import DEFAULT_TYPES, classify_units, select_units
 from rnn_maturation.model_directory import checkpoint_trials, load_hp, load_log
@@ -30,23 +31,35 @@ from rnn_maturation.stages import (
     trials_by_stage,
 )
 
+try:
+    from rnn_maturation.analysis.dynamics import delay_generalization_analysis, eigenvalue_growth_analysis
+except ImportError:  # part 2: becomes a plain import as soon as the package is merged
+
+    def eigenvalue_growth_analysis(*_, **__):
+        """Say that the dynamics are not there yet."""
+        raise NotDecidable("this version has no analysis of the dynamics")
+
+    delay_generalization_analysis = eigenvalue_growth_analysis
+
+ANTI_SACCADE_RULES = ("overlap", "zero_gap", "gap", "gap500")
+DELAYED_RULES = ("odr", "odrd")
+CHANCE = 0.2  # a direction drawn at random is within 36 of 180 degrees of the target
 CROSSING_WINDOW = 5  # evaluations; the numbers of the known networks are smoothed with it, too
 COURSE_WINDOW = 9  # evaluations, as for the automatic choice of stages
 PLATEAU_TOP = CHANCE + 0.05  # smoothed performance at the end of the plateau
 MATURE_TRIALS = 38_400  # followed after maturity: 30 checkpoints of the main run
 FEWEST_CHECKPOINTS = 2  # of a stage
-BEHAVIOUR_CHECKPOINTS = 4  # of a stage
+BEHAVIOR_CHECKPOINTS = 4  # of a stage
 DISTRACTOR_TRIALS = 16  # of each pair of cue and distractor
 EPOCHS = {"odr": ("stim1", "delay1"), "odrd": ("stim1", "delay2")} | {rule: ("stim1",) for rule in ANTI_SACCADE_RULES}
 ABSOLUTE_ACTIVATIONS = ("relu", "elu")  # fixation level near zero: rates are not divided by it, as in the paper
 DECODER_WINDOW_MS, DECODER_STRIDE_MS, DECODER_HELD_OUT = 200, 60, 4
+HELD_DELAYS_MS = (1000, 1500, 2000)
+DYNAMICS_CHECKPOINTS = 40  # before, on and after the plateau, each
+PLATEAU_END_TRIALS = 12_800  # no checkpoint later than so many after it is taken for that of the plateau's end
 
 
-class NotDecidable(Exception):
-    """The run lacks what a finding needs; the message says what."""
-
-
-class Run:
+class TrainedRun:
     """A trained run and the checkpoints of it that the report uses.
 
     Parameters
@@ -72,26 +85,54 @@ class Run:
         self.norm = self.hp["activation"] not in ABSOLUTE_ACTIVATIONS
         self._units = {}
 
-    # -------------------------------------------------------------------------------------------------- from the log
+    # ------------------------------------------------------------------------------------------------- from the log
 
-    def need_rules(self, *rules):
-        """NotDecidable when a rule was not trained."""
-        missing = [rule for rule in rules if rule not in self.rules]
-        if missing:
-            raise NotDecidable(f"not trained on {', '.join(missing)}")
+    def trained(self, rules, fewest=None):
+        """Return those of the rules that were trained; NotDecidable when they are fewer than so many (default: all)."""
+        trained = [rule for rule in rules if rule in self.rules]
+        if fewest is None and len(trained) < len(rules):
+            raise NotDecidable(f"not trained on {', '.join(rule for rule in rules if rule not in trained)}")
+        if fewest is not None and len(trained) < fewest:
+            raise NotDecidable(f"trained on {len(trained)} of {', '.join(rules)}; {fewest} are needed")
+        return trained
 
     def performance(self, rule):
-        self.need_rules(rule)
+        """Return the logged performance of a rule at all evaluations, (n_evaluations,)."""
+        self.trained([rule])
         return np.asarray(self.log[f"perf_{rule}"], dtype=float)
 
+    def performance_at(self, rule, trials):
+        """Return {trial number: logged performance of a rule}."""
+        return {trial: performance_at(self.log, rule, trial) for trial in trials}
+
     def crossing(self, rule, stage):
-        """Position of the evaluation from which smoothed performance first reaches a stage's level, or None."""
+        """Return the position of the evaluation from which smoothed performance first reaches a stage's level.
+
+        None when it never does.
+        """
         return first_reaching(self.performance(rule), self.hp[f"{stage}_target_perf"])
 
     def thousand_trials(self, position):
+        """Return the number of trials at an evaluation, in thousands; nan when the position is None."""
         return np.nan if position is None else self.log["trials"][position] / 1000
 
-    # ---------------------------------------------------------------------------------------------- from checkpoints
+    def plateau(self, rule):
+        """Return the positions of the evaluations between which a delayed rule waits.
+
+        The plateau begins when smoothed performance of the last anti-saccade rule reaches the mature level, and ends
+        when that of the rule reaches the early level.
+
+        Returns
+        -------
+        (int, int or None)
+            The end is None when the rule never rises.
+        """
+        mature = [self.crossing(anti, "mature") for anti in self.trained(ANTI_SACCADE_RULES, 1)]
+        if None in mature:
+            raise NotDecidable("it is counted from the maturity of all anti-saccade rules, which was not reached")
+        return max(mature), self.crossing(rule, "early")
+
+    # ---------------------------------------------------------------------------------------- stages of checkpoints
 
     @cached_property
     def stages(self):
@@ -102,11 +143,14 @@ class Run:
             ranges[rule] = trials_by_stage([t for t in course if t in self.on_disk], self.hp, self.log, rule)
         return spread_over(ranges, self.checkpoints_per_stage)
 
-    def need_stages(self, rule, stages=STAGES):
-        """Stages of a rule; NotDecidable when one of those asked for lacks checkpoints."""
-        self.need_rules(rule)
+    def need_risen(self, rule):
+        """NotDecidable when a rule was not trained or its smoothed performance never reached the early level."""
         if self.crossing(rule, "early") is None:
             raise NotDecidable(f"{rule} never rose to the early level")
+
+    def need_stages(self, rule, stages=STAGES):
+        """Return {stage: trial numbers} of a rule; NotDecidable when one of those asked for lacks checkpoints."""
+        self.need_risen(rule)
         found = self.stages[rule]
         for stage in stages:
             number = len(found.get(stage, ()))
@@ -114,17 +158,37 @@ class Run:
                 raise NotDecidable(f"{rule} has {number} {stage} checkpoints on disk, {FEWEST_CHECKPOINTS} are needed")
         return found
 
+    def few(self, rule):
+        """Return {stage: trial numbers} of the few checkpoints at which behavior is measured."""
+        return spread_over({rule: self.need_stages(rule)}, BEHAVIOR_CHECKPOINTS)[rule]
+
+    @cached_property
+    def mature_odr(self):
+        """Trial number of the mature checkpoint of ODR whose performance is nearest to the mature level."""
+        mature = {"mature": self.need_stages("odr", ("mature",))["mature"]}
+        return nearest_to_target(self.hp, self.log, "odr", mature)["mature"]
+
+    # ------------------------------------------------------------------------------------------------ selective units
+
     def epochs(self, rule):
+        """Return {epoch: (start, end)} of a rule's test trials, in steps."""
         return test_trials(self.hp, rule).epochs
 
+    def locations(self, rule):
+        """Return the index of the location shown in each test trial, (n_trials,)."""
+        trial = test_trials(self.hp, rule)
+        return np.array(trial.input_loc)[: trial.batch_size].argmax(axis=1)
+
     def units(self, rule, epoch):
-        """Selective units of each checkpoint.
+        """Return the selective units of each checkpoint of a rule.
 
         Returns
         -------
-        {trial number: {'units', 'preferred' (n,), 'psths' (n, n_time), 'rates' (n, n_locations)}}
+        {trial number: dict}
+            'units', 'preferred' (n,): the units selective in the epoch and their preferred locations; 'psths'
+            (n, n_time); 'rates' (n, n_locations); 'spread': see `location_spread`, of all units at the epoch's end.
         """
-        self.need_stages(rule, ())
+        self.need_risen(rule)
         if rule not in self._units:
             trials = list(stage_by_trial(self.stages[rule]))
             found = in_order(lambda trial: self.units_at(rule, trial), trials, f"{rule}: activity")
@@ -132,7 +196,7 @@ class Run:
         return {trial: of_epochs[epoch] for trial, of_epochs in self._units[rule].items()}
 
     def units_at(self, rule, trial_num):
-        """{epoch: selective units} at one checkpoint, see `units`."""
+        """Return {epoch: selective units} at one checkpoint, see `units`."""
         epochs, locations = self.epochs(rule), self.locations(rule)
         activity = compute_activity(self.hp, self.model_dir, trial_num, rule)
         means = mean_by_location(activity, locations)
@@ -142,32 +206,38 @@ class Run:
             units, preferred = select_units(info, DEFAULT_TYPES)
             psths = unit_psths(means, units, preferred, slice(*epochs["fix1"]), self.norm)
             rates = info["firerate_loc_order"][units]
-            found[epoch] = {"units": units, "preferred": preferred, "psths": psths, "rates": rates}
+            spread = location_spread(means[:, epochs[epoch][1] - 1])
+            found[epoch] = {"units": units, "preferred": preferred, "psths": psths, "rates": rates, "spread": spread}
         return found
+
+    def psths(self, rule, epoch):
+        """Return {trial number: (n_units, n_time)}, as `gen_PSTH_log` does."""
+        return {trial: found["psths"] for trial, found in self.units(rule, epoch).items()}
+
+    def period_means(self, rule, epoch, period):
+        """Return the mean over units of the activity in a period, {trial number: float}.
+
+        Parameters
+        ----------
+        rule, epoch : str
+            The units are those selective in the epoch.
+        period : str or (start, end)
+            An epoch, or ms of the trial.
+        """
+        steps = window_steps(self.hp, {"epoch_info": self.epochs(rule)}, rule, period)
+        return {trial: mean_over_units(psths)[steps].mean() for trial, psths in self.psths(rule, epoch).items()}
 
     @cached_property
     def shared_units(self):
         """{trial number: (units cue-selective in ODR and ODRD, same location, different)}, ODR's checkpoints."""
         self.need_stages("odr")
-        self.need_rules("odrd")
+        self.trained(["odrd"])
         odr = self.units("odr", "stim1")
         odrd = in_order(lambda trial: self.units_at("odrd", trial)["stim1"], list(odr), "shared units")
         both = zip(odr.items(), odrd, strict=True)
         return {trial: count_shared(*((u["units"], u["preferred"]) for u in (a, b))) for (trial, a), b in both}
 
-    def locations(self, rule):
-        """(n_trials,) index of the location shown in each test trial."""
-        trial = test_trials(self.hp, rule)
-        return np.array(trial.input_loc)[: trial.batch_size].argmax(axis=1)
-
-    def psths(self, rule, epoch):
-        """{trial number: (n_units, n_time)}, as of `gen_PSTH_log`."""
-        return {trial: found["psths"] for trial, found in self.units(rule, epoch).items()}
-
-    def period_means(self, rule, epoch, period):
-        """{trial number: mean over units of the activity in an epoch or (start, end) ms}, units of `epoch`."""
-        steps = window_steps(self.hp, {"epoch_info": self.epochs(rule)}, rule, period)
-        return {trial: mean_over_units(psths)[steps].mean() for trial, psths in self.psths(rule, epoch).items()}
+    # -------------------------------------------------------------------------------------------------------- behavior
 
     @cached_property
     def distractor(self):
@@ -193,15 +263,7 @@ class Run:
         saccades = saccades_at(self.hp, self.model_dir, "gap", inputs, targets, chosen, "gap: saccades")
         return {trial: errors.ravel() for trial, (_, errors) in saccades.items()}
 
-    def few(self, rule):
-        """{stage: trial numbers} of the few checkpoints at which behaviour is measured."""
-        return spread_over({rule: self.need_stages(rule)}, BEHAVIOUR_CHECKPOINTS)[rule]
-
-    @cached_property
-    def mature_odr(self):
-        """Trial number of the mature checkpoint of ODR whose performance is nearest to the mature level."""
-        mature = {"mature": self.need_stages("odr", ("mature",))["mature"]}
-        return nearest_to_target(self.hp, self.log, "odr", mature)["mature"]
+    # ----------------------------------------------------------------------------------------- population, mature ODR
 
     @cached_property
     def _mature_activity(self):
@@ -216,6 +278,7 @@ class Run:
 
     @property
     def decoder_steps(self):
+        """Length of the decoder's windows and distance between their starts, in steps."""
         dt = self.hp["dt"]
         if DECODER_STRIDE_MS % dt or DECODER_WINDOW_MS % dt:
             raise NotDecidable(f"dt = {dt:g} ms does not divide {DECODER_STRIDE_MS} and {DECODER_WINDOW_MS} ms")
@@ -227,18 +290,84 @@ class Run:
         locations = self.locations("odr")
         return demixed_pca(trials_by_location(self._mature_activity, locations, np.unique(locations)))
 
+    # ---------------------------------------------------------------------------------------- dynamics of ODR's delay
 
-# -------------------------------------------------------------------------------------------------- arrays in and out
+    def first_on_disk(self, reached, within=np.inf):
+        """Return the trial number of the first checkpoint on disk at whose evaluation a condition on ODR holds.
+
+        Parameters
+        ----------
+        reached : (n_evaluations,) array of bool
+        within : int, optional
+            At most so many trials after the first evaluation at which it holds.
+
+        Raises
+        ------
+        NotDecidable
+            There is no such evaluation or checkpoint.
+        """
+        trials = [trial for trial, holds in zip(self.log["trials"], reached, strict=True) if holds]
+        if not trials:
+            raise NotDecidable("odr never reached that performance")
+        found = [trial for trial in trials if trial in self.on_disk and trial <= trials[0] + within]
+        if not found:
+            latest = " or later" if within == np.inf else f" or at most {within:,} later"
+            raise NotDecidable(f"no checkpoint with that performance is on disk at {trials[0]:,} trials{latest}")
+        return found[0]
+
+    @cached_property
+    def first_risen_odr(self):
+        """Trial number of the first checkpoint with smoothed ODR at the early level: the plateau's end."""
+        reached = smooth(self.performance("odr"), CROSSING_WINDOW) >= self.hp["early_target_perf"]
+        return self.first_on_disk(reached, PLATEAU_END_TRIALS)
+
+    @cached_property
+    def first_mature_odr(self):
+        """Trial number of the first checkpoint on disk whose logged performance in ODR is at the mature level."""
+        return self.first_on_disk(self.performance("odr") >= self.hp["mature_target_perf"])
+
+    @cached_property
+    def eigenvalue_growth(self):
+        """Result of `eigenvalue_growth_analysis` for ODR's first delay, from 0 to the end of the run.
+
+        At most `DYNAMICS_CHECKPOINTS` before, on and after the plateau each, evenly spread, and the first checkpoints
+        at the early and at the mature level.
+        """
+        self.need_risen("odr")
+        rise = start = self.log["trials"][self.crossing("odr", "early")]
+        with suppress(NotDecidable):
+            start = min(rise, self.log["trials"][self.plateau("odr")[0]])
+        periods = {"before": (0, start), "plateau": (start, rise), "after": (rise, np.inf)}
+        on_disk = {name: [t for t in sorted(self.on_disk) if a <= t < b] for name, (a, b) in periods.items()}
+        trials = {t for spread in spread_over({"odr": on_disk}, DYNAMICS_CHECKPOINTS)["odr"].values() for t in spread}
+        with suppress(NotDecidable):
+            trials.add(self.first_risen_odr)
+        with suppress(NotDecidable):
+            trials.add(self.first_mature_odr)
+        if not trials:
+            raise NotDecidable("no checkpoint is on disk")
+        return eigenvalue_growth_analysis(self.hp, self.log, self.model_dir, sorted(trials), "odr", save=False)
+
+    @cached_property
+    def held_delays(self):
+        """Result of `delay_generalization_analysis` for ODR at the first mature checkpoint, `HELD_DELAYS_MS`."""
+        trials = [self.first_mature_odr]
+        return delay_generalization_analysis(
+            self.hp, self.log, self.model_dir, trials, "odr", delays_ms=HELD_DELAYS_MS, save=False
+        )
+
+
+# --------------------------------------------------------------------------------------------------- arrays in and out
 
 
 def first_reaching(performance, level, window=CROSSING_WINDOW):
-    """Position from which smoothed performance first reaches a level; None when it never does."""
+    """Return the position from which smoothed performance first reaches a level; None when it never does."""
     reached = np.flatnonzero(smooth(performance, window) >= level)
     return int(reached[0]) if len(reached) else None
 
 
 def maturation_course(trials, performance, hp):
-    """Trial numbers from the end of a rule's plateau to some time after its maturity.
+    """Return the trial numbers from the end of a rule's plateau to some time after its maturity.
 
     From the last evaluation before the early level at which smoothed performance is at most `PLATEAU_TOP`, to
     `MATURE_TRIALS` after smoothed performance first reaches the mature level; none when it never reaches early.
@@ -254,7 +383,7 @@ def maturation_course(trials, performance, hp):
 
 
 def over_stages(values, stages):
-    """Means of {trial number: value} over the checkpoints of each stage, and their standard errors.
+    """Return the means of {trial number: value} over the checkpoints of each stage, and their standard errors.
 
     Returns
     -------
@@ -271,62 +400,33 @@ def over_stages(values, stages):
     return numbers
 
 
-def rank_correlation(values, log, rule):
-    """Spearman's correlation of {trial number: value} with the rule's performance, and the number of checkpoints."""
-    known = {trial: value for trial, value in values.items() if np.isfinite(value)}
-    performance = [performance_at(log, rule, trial) for trial in known]
-    varies = len(known) > 2 and np.ptp(performance) > 0 and np.ptp(list(known.values())) > 0
-    rho = spearmanr(list(known.values()), performance).statistic if varies else np.nan
-    return {"rho": float(rho), "n_checkpoints": len(known)}
+def rank_correlation(values, others):
+    """Return Spearman's correlation of two {trial number: value} over the checkpoints that both have, and their number.
 
-
-def ring_distance(n_ring):
-    """(n_ring ** 2,) circular distance, in steps, of all pairs of locations."""
-    apart = np.subtract.outer(np.arange(n_ring), np.arange(n_ring)) % n_ring
-    return np.minimum(apart, n_ring - apart).ravel()
-
-
-def decoder_numbers(scores, epochs, n_steps, stride, lags):
-    """Scores before the cue, on the diagonal in delay1, and off it at some lags.
-
-    Parameters
-    ----------
-    scores : (n_windows, n_windows) array
-    epochs : {epoch: (start, end)} in steps
-    n_steps, stride : int
-        Length of a window and distance between starts, in steps.
-    lags : {name: number of windows}
-
-    Returns
-    -------
-    dict
-        before, diagonal, and the names of `lags`; windows lie wholly within the period, lags go both ways.
+    Checkpoints without units (nan) are left out. The correlation is nan with less than three left, or where one of the
+    two does not vary.
     """
-    starts = np.arange(len(scores)) * stride
-    before = starts + n_steps <= epochs["stim1"][0]
-    delay = (starts >= epochs["delay1"][0]) & (starts + n_steps <= epochs["delay1"][1])
-    inside = scores[np.ix_(delay, delay)]
-    numbers = {"before": np.diag(scores)[before].mean(), "diagonal": np.diag(inside).mean()}
-    for name, lag in lags.items():
-        pairs = np.concatenate([np.diag(inside, lag), np.diag(inside, -lag)])
-        numbers[name] = pairs.mean() if len(pairs) else np.nan
-    return {name: float(value) for name, value in numbers.items()}
+    known = [t for t in values if t in others and np.isfinite(values[t]) and np.isfinite(others[t])]
+    x, y = [values[t] for t in known], [others[t] for t in known]
+    varies = len(known) > 2 and np.ptp(x) > 0 and np.ptp(y) > 0
+    return float(spearmanr(x, y).statistic) if varies else np.nan, len(known)
 
 
-def separation_ratio(components, epochs):
-    """Distance between locations before the cue over that from the cue to the go signal.
+def location_spread(states):
+    """Return the root mean square distance of the states at the locations from their mean.
 
     Parameters
     ----------
-    components : (n_components, n_locations, n_time) array
-    epochs : {epoch: (start, end)} in steps
+    states : (n_locations, n_units) array
 
     Returns
     -------
     float
-        Of root mean squares over components, locations and time.
     """
-    spread = components.var(axis=1).sum(axis=0)
-    before = spread[slice(*epochs["fix1"])].mean()
-    after = spread[epochs["stim1"][0] : epochs["go1"][0]].mean()
-    return float(np.sqrt(before / after)) if after > 0 else np.nan
+    return float(np.sqrt(np.square(states - states.mean(axis=0)).sum(axis=1).mean()))
+
+
+def ring_distance(n_ring):
+    """Return the circular distance, in steps, of all pairs of locations, (n_ring ** 2,)."""
+    apart = np.subtract.outer(np.arange(n_ring), np.arange(n_ring)) % n_ring
+    return np.minimum(apart, n_ring - apart).ravel()

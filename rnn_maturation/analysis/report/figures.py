@@ -4,26 +4,17 @@ import pandas as pd
 
 from rnn_maturation import figures
 from rnn_maturation.analysis.psth import stage_means
-from rnn_maturation.analysis.report.data import DECODER_WINDOW_MS, NotDecidable
-from rnn_maturation.analysis.report.findings import ANTI_SACCADE_RULES
-from rnn_maturation.analysis.report.measures import distractor_by_stage, gap_errors_by_stage, tuning_curves
+from rnn_maturation.analysis.report.activity import tuning_curves
+from rnn_maturation.analysis.report.behavior import distractor_by_stage, gap_errors_by_stage
+from rnn_maturation.analysis.report.data import ANTI_SACCADE_RULES, CROSSING_WINDOW, DECODER_WINDOW_MS
+from rnn_maturation.analysis.report.finding import NotDecidable
 from rnn_maturation.analysis.tuning import gaussian
 from rnn_maturation.stages import mean_performance, smooth, stage_by_trial
 from rnn_maturation.task import rule_name
 
 
-def report_figures(run):
-    """Yield (what is seen, Figure) of a run; figures whose checkpoints or rules are missing are left out."""
-    for draw in (_growth, *_PSTHS, _delay_growth, _tuning, _shared, _distractor, _saccades, _decoder, _demixed):
-        try:
-            caption, figure = draw(run)
-        except NotDecidable:
-            continue
-        yield caption, figure
-
-
 def _growth(run):
-    curves = {rule: smooth(run.performance(rule), 5) for rule in rule_name if f"perf_{rule}" in run.log}
+    curves = {rule: smooth(run.performance(rule), CROSSING_WINDOW) for rule in rule_name if f"perf_{rule}" in run.log}
     figure = figures.growth_of_performance(run.log["trials"], curves, rule_name, run.stages)
     return (
         "Performance of each rule during training, smoothed; shaded: where the checkpoints of each stage are.",
@@ -127,3 +118,31 @@ def _demixed(run):
     title = f"{rule_name['odr']} at {run.mature_odr} trials"
     figure = figures.demixed_components(run.demixed, run.hp["dt"], run.epochs("odr"), names, limits, upright, title)
     return "Demixed components of mature ODR: locations (lines) are apart only after the cue.", figure
+
+
+def _dynamics(run):
+    caption = (
+        "Dynamics of ODR's delay during training: memory time of the leading pair of eigenvalues, and performance."
+    )
+    return caption, run.eigenvalue_growth.plot()
+
+
+def report_figures(run):
+    """Yield the figures of a run; those whose checkpoints or rules are missing are left out.
+
+    Parameters
+    ----------
+    run : TrainedRun
+
+    Yields
+    ------
+    (str, matplotlib.figure.Figure)
+        The caption and the figure.
+    """
+    population = (_distractor, _saccades, _decoder, _demixed)
+    for draw in (_growth, *_PSTHS, _delay_growth, _tuning, _shared, *population, _dynamics):
+        try:
+            caption, figure = draw(run)
+        except NotDecidable:
+            continue
+        yield caption, figure

@@ -4,9 +4,10 @@ import base64
 from html import escape
 from io import BytesIO
 
-from rnn_maturation.analysis.report.findings import REFERENCES
+from rnn_maturation.analysis.report.data import BEHAVIOR_CHECKPOINTS, MATURE_TRIALS
+from rnn_maturation.analysis.report.finding import FAMILIES, NOT_DECIDABLE, NOT_REPRODUCED, REPRODUCED
 
-MARKS = {"reproduced": ("✓", "yes"), "not reproduced": ("✗", "no"), "not decidable here": ("?", "open")}
+MARKS = {REPRODUCED: ("✓", "yes"), NOT_REPRODUCED: ("✗", "no"), NOT_DECIDABLE: ("?", "open")}
 DPI = 110
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 1240px; margin: 2em auto;
@@ -26,18 +27,26 @@ figcaption { color: #444; font-size: .9em }
 """
 HOW = (
     "Stages are those of the paper: a checkpoint is mature if the rule's performance at it is above {mid:g}, mid above "
-    "{early:g}, else early. Checkpoints are taken from the end of a rule's plateau to 38,400 trials after its "
-    "maturity, at most {number} of a stage, evenly spread; behaviour uses at most 4 of a stage. Numbers are means over "
-    "units, then over checkpoints. Activity is {activity}."
+    "{early:g}, else early. Checkpoints are taken from the end of a rule's plateau to {after:,} trials after its "
+    "maturity, at most {number} of a stage, evenly spread; behavior uses at most {few} of a stage. Numbers are means "
+    "over units, then over checkpoints. Activity is {activity}."
 )
 REFERENCE_TEXT = (
     "The other two networks were trained with the original's code on TensorFlow 2.21 (seeds 0 and 2). A mark beside "
     "their numbers says whether they meet the criterion themselves."
 )
+DYNAMICS_TEXT = (
+    "The findings of the dynamics are not the paper's: they are about what in this project's networks changes while "
+    "delay activity grows, and were fixed on three of them."
+)
+INTERVALS = (
+    "Counts are of the networks in which a finding is decidable; the interval is Wilson's, of the proportion. It "
+    "takes networks as independent draws, which holds for those that differ in their seed only."
+)
 
 
 def one_network(report, figures):
-    """The report of one network.
+    """Return the report of one network.
 
     Parameters
     ----------
@@ -50,39 +59,37 @@ def one_network(report, figures):
     {'html': str, 'md': str}
     """
     title = f"Which findings does {report['network']['name']} reproduce?"
-    head = ["Finding", "Criterion", "Published", *REFERENCES, "This network", "Verdict"]
-    rows = [(finding, _cells(finding)) for finding in report["findings"]]
-    facts = [_counted(report["counts"], len(rows)), _network_text(report), REFERENCE_TEXT]
-    activity = "relative to the fixation level (rate / level − 1)" if report["normalised"] else "not normalised"
-    how = HOW.format(number=report["network"]["checkpoints_per_stage"], activity=activity, **report["levels"])
-    body = [_html_table(head, rows), _html_figures(figures), f"<h2>How it was measured</h2><p>{escape(how)}</p>"]
-    body.append(_html_stages(report["stages"]))
-    markdown = [_md_table(head, rows), "## How it was measured", how, _md_criteria(report["findings"])]
-    return {"html": _html(title, facts, body), "md": _md(title, facts, markdown)}
+    facts = [_counted(report["counts"]), _network_text(report), REFERENCE_TEXT, DYNAMICS_TEXT]
+    activity = "relative to the fixation level (rate / level − 1)" if report["normalized"] else "not normalized"
+    most = {"number": report["network"]["checkpoints_per_stage"], "few": BEHAVIOR_CHECKPOINTS, "after": MATURE_TRIALS}
+    how = HOW.format(activity=activity, **most, **report["levels"])
+    tables = _tables(report["findings"], _cells)
+    shown = "".join(_html_figure(caption, figure) for caption, figure in figures)
+    html = [f"<h2>Figures</h2>{shown}<h2>How it was measured</h2><p>{escape(how)}</p>", _html_stages(report["stages"])]
+    markdown = ["## How it was measured", how, _md_criteria(report["findings"])]
+    return {"html": _html(title, facts, tables, html), "md": _md(title, facts, tables, markdown)}
 
 
 def several_networks(report):
-    """The report over networks, as `report.summarise` gives it: {'html': str, 'md': str}."""
-    names = list(report["networks"])
-    title = f"Which findings do {len(names)} networks reproduce?"
-    head = ["Finding", "Published (small: two other networks)", "Median", "Reproduced by", "95 % interval", *names]
-    rows = [(finding, _counted_cells(finding, names)) for finding in report["findings"]]
-    intervals = (
-        "Counts are of the networks in which a finding is decidable; the interval is Wilson's, of the proportion. It "
-        "takes networks as independent draws, which holds for those that differ in their seed only."
-    )
+    """Return the report over networks, as `report.summarize` gives it: {'html': str, 'md': str}."""
+    title = f"Which findings do {len(report['networks'])} networks reproduce?"
+    facts = [INTERVALS, DYNAMICS_TEXT]
+    tables = _tables(report["findings"], _counted_cells)
     networks = [_network_text(network) for network in report["networks"].values()]
-    body = [_html_table(head, rows), "<h2>Networks</h2>", *(f"<p>{escape(text)}</p>" for text in networks)]
-    markdown = [_md_table(head, rows), "## Networks", *networks, _md_criteria(report["findings"])]
-    return {"html": _html(title, [intervals], body), "md": _md(title, [intervals], markdown)}
+    html = ["<h2>Networks</h2>", *(f"<p>{escape(text)}</p>" for text in networks)]
+    markdown = ["## Networks", *networks, _md_criteria(report["findings"])]
+    return {"html": _html(title, facts, tables, html), "md": _md(title, facts, tables, markdown)}
 
 
-# -------------------------------------------------------------------------------------------------------------- texts
+# ------------------------------------------------------------------------------------------------- texts and tables
 
 
-def _counted(counts, total):
-    texts = [f"{number} {verdict}" for verdict, number in counts.items()]
-    return f"Of {total} findings: {', '.join(texts)}."
+def _counted(counts):
+    texts = []
+    for family, verdicts in counts.items():
+        numbers = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.items())
+        texts.append(f"Of {sum(verdicts.values())} {FAMILIES[family]}: {numbers}.")
+    return " ".join(texts)
 
 
 def _network_text(report):
@@ -99,51 +106,64 @@ def _network_text(report):
     return text
 
 
+def _tables(findings, cells):
+    """Return a table for each family: (heading, [(finding, {column: (text, note)})])."""
+    tables = []
+    for family, name in FAMILIES.items():
+        rows = [(finding, cells(finding)) for finding in findings if finding["family"] == family]
+        tables.append((f"{len(rows)} {name}", rows))
+    return tables
+
+
 def _cells(finding):
-    """Cells of a row, (text, note): criterion, published, the references, own numbers, verdict."""
-    references = [_reference(finding["references"][name]) for name in REFERENCES]
-    own = finding["shown"], finding["note"]
-    return [(finding["criterion"], ""), (finding["published"], ""), *references, own, (finding["verdict"], "")]
+    """Return the cells of a row; only findings of the paper have published numbers and reference networks."""
+    marks = {True: "meets it ✓", False: "does not ✗", None: ""}
+    cells = {"Criterion": (finding["criterion"], "")}
+    if finding["family"] == "paper":
+        cells["Published"] = (finding["published"], "")
+        cells |= {name: (ref["shown"], marks[ref["meets_criterion"]]) for name, ref in finding["references"].items()}
+    return cells | {"This network": (finding["shown"], finding["note"]), "Verdict": (finding["verdict"], "")}
 
 
-def _reference(reference):
-    mark = {True: "meets it ✓", False: "does not ✗", None: ""}[reference["meets_criterion"]]
-    return reference["shown"], mark
-
-
-def _counted_cells(finding, names):
+def _counted_cells(finding):
+    """Return the cells of a row of the report over networks."""
     low, high = finding["interval"]
-    interval = f"{low:.2f}–{high:.2f}" if finding["n_decidable"] else "–"
-    counted = f"{finding['n_reproduced']} of {finding['n_decidable']}"
-    known = [f"{name}: {reference['shown']}" for name, reference in finding["references"].items()]
-    known = "; ".join(text for text in known if not text.endswith("–"))
-    own = [(finding["verdicts"][name], finding["shown"][name]) for name in names]
-    return [(finding["published"], known), (finding["medians_shown"], ""), (counted, ""), (interval, ""), *own]
+    cells = {}
+    if finding["family"] == "paper":
+        known = [f"{name}: {ref['shown']}" for name, ref in finding["references"].items() if ref["shown"] != "–"]
+        cells["Published (small: two other networks)"] = (finding["published"], "; ".join(known))
+    cells["Median"] = (finding["medians_shown"], "")
+    cells["Reproduced by"] = (f"{finding['n_reproduced']} of {finding['n_decidable']}", "")
+    cells["95 % interval"] = (f"{low:.2f}–{high:.2f}" if finding["n_decidable"] else "–", "")
+    return cells | {name: (verdict, finding["shown"][name]) for name, verdict in finding["verdicts"].items()}
 
 
 # --------------------------------------------------------------------------------------------------------------- HTML
 
 
-def _html(title, facts, body):
+def _html(title, facts, tables, body):
     summary, *rest = (escape(fact) for fact in facts)
     paragraphs = "".join(f"<p>{fact}</p>" for fact in rest)
+    shown = "".join(_html_table(*table) for table in tables)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>"
-        f'<h1>{escape(title)}</h1><p class="summary">{summary}</p>{paragraphs}{"".join(body)}</body></html>\n'
+        f'<h1>{escape(title)}</h1><p class="summary">{summary}</p>{paragraphs}{shown}{"".join(body)}</body></html>\n'
     )
 
 
-def _html_table(head, rows):
+def _html_table(heading, rows):
+    head = ["Finding", *rows[0][1]]
     columns = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
     lines, group = [], None
     for finding, cells in rows:
         if finding["group"] != group:
             group = finding["group"]
             lines.append(f'<tr><th class="group" scope="rowgroup" colspan="{len(head)}">{escape(group)}</th></tr>')
-        lines.append(f"<tr>{_html_claim(finding)}{''.join(_html_cell(*cell) for cell in cells)}</tr>")
-    return f'<div class="scroll"><table><thead><tr>{columns}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+        lines.append(f"<tr>{_html_claim(finding)}{''.join(_html_cell(*cell) for cell in cells.values())}</tr>")
+    table = f"<table><thead><tr>{columns}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+    return f'<h2>{escape(heading)}</h2><div class="scroll">{table}</div>'
 
 
 def _html_claim(finding):
@@ -154,16 +174,12 @@ def _html_claim(finding):
 
 
 def _html_cell(text, note):
-    """A cell; parts between semicolons on lines of their own, the note small below."""
+    """Return a cell with the parts between semicolons on lines of their own, and the note small below."""
     small = f'<div class="small">{escape(note)}</div>' if note else ""
     if text in MARKS:
-        mark, colour = MARKS[text]
-        return f'<td><span class="verdict {colour}">{mark} {escape(text)}</span>{small}</td>'
+        mark, color = MARKS[text]
+        return f'<td><span class="verdict {color}">{mark} {escape(text)}</span>{small}</td>'
     return f"<td>{'<br>'.join(map(escape, text.split('; ')))}{small}</td>"
-
-
-def _html_figures(figures):
-    return "<h2>Figures</h2>" + "".join(_html_figure(caption, figure) for caption, figure in figures)
 
 
 def _html_figure(caption, figure):
@@ -186,14 +202,16 @@ def _html_stages(stages):
 # ----------------------------------------------------------------------------------------------------------- Markdown
 
 
-def _md(title, facts, body):
-    return "\n\n".join([f"# {title}", *facts, *body]) + "\n"
+def _md(title, facts, tables, body):
+    shown = [text for heading, rows in tables for text in (f"## {heading}", _md_table(rows))]
+    return "\n\n".join([f"# {title}", *facts, *shown, *body]) + "\n"
 
 
-def _md_table(head, rows):
+def _md_table(rows):
+    head = ["Finding", *rows[0][1]]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for finding, cells in rows:
-        texts = [_md_cell(*cell).replace("|", "/") for cell in cells]
+        texts = [_md_cell(*cell).replace("|", "/") for cell in cells.values()]
         lines.append(f"| {' | '.join([finding['claim'], *texts])} |")
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""Which findings of the paper a network reproduces: measured, judged and written as a page."""
+"""Which findings of the paper, and of the dynamics, a network reproduces: measured, judged and written as a page."""
 
 import json
 from pathlib import Path
@@ -7,25 +7,35 @@ import numpy as np
 from statsmodels.stats.proportion import proportion_confint
 
 from rnn_maturation.analysis.report import page
-from rnn_maturation.analysis.report.data import NotDecidable, Run
+from rnn_maturation.analysis.report.data import TrainedRun
 from rnn_maturation.analysis.report.figures import report_figures
-from rnn_maturation.analysis.report.findings import FINDINGS, REFERENCES, has_needed, is_number, judge, show
-from rnn_maturation.analysis.report.measures import measure
+from rnn_maturation.analysis.report.finding import (
+    FAMILIES,
+    NOT_DECIDABLE,
+    REFERENCES,
+    REPRODUCED,
+    VERDICTS,
+    NotDecidable,
+    has_needed,
+    is_number,
+    judge,
+    show,
+)
+from rnn_maturation.analysis.report.findings import FINDINGS
 from rnn_maturation.hyperparameters import changed_keys, get_default_hp, plain
 from rnn_maturation.model_directory import atomic_write, figure_dir
 
-REPRODUCED, NOT_REPRODUCED, NOT_DECIDABLE = "reproduced", "not reproduced", "not decidable here"
 PAPER_HP = {**get_default_hp("all_new"), "activation": "softplus", "mix_rule": True, "target_perf": 0.995}
 NOT_A_SETTING = {"seed", "rule_trains", "rules", "rule_probs", "save_name", "c_intsyn", "ksi_intsyn"}
 
 
 def reproduction_report(model_dir, checkpoints_per_stage=40, folder=None):
-    """Judge which findings of the paper a network, or each of several, reproduces; write report.html, .md and .json.
+    """Judge which findings a network, or each of several, reproduces; write report.html, .md and .json.
 
-    Activity is computed at some checkpoints of each rule and stage, those of its maturation: from the end of the
-    plateau to 38,400 trials after maturity. A finding for which checkpoints or rules are missing is 'not decidable
-    here'. The criteria, with tolerance and reason, are the table `findings.FINDINGS`. Nothing is written to the model
-    directory.
+    The findings of the paper and those of the dynamics behind ODR's delay are counted apart. Activity is computed at
+    some checkpoints of each rule and stage, those of its maturation: from the end of the plateau to 38,400 trials after
+    maturity. A finding for which checkpoints or rules are missing is 'not decidable here'. Criteria, with tolerance and
+    reason, stand with what is measured for them: `findings.FINDINGS`. Nothing is written to the model directory.
 
     Parameters
     ----------
@@ -41,8 +51,9 @@ def reproduction_report(model_dir, checkpoints_per_stage=40, folder=None):
     -------
     dict
         The content of report.json. One run: 'network', 'settings', 'stages', 'findings' (a dict each with the claim,
-        the published, reference and own numbers, 'verdict' and 'note'), 'counts', 'files'. Several: 'networks', and
-        'findings' with 'n_reproduced', 'n_decidable', 'interval', 'medians' and 'verdicts' of each network.
+        the published, reference and own numbers, 'verdict' and 'note'), 'counts' ({family: {verdict: number}}),
+        'files'. Several: 'networks', and 'findings' with 'n_reproduced', 'n_decidable', 'interval', 'medians' and
+        'verdicts' of each network.
 
     Raises
     ------
@@ -54,32 +65,27 @@ def reproduction_report(model_dir, checkpoints_per_stage=40, folder=None):
     if checkpoints_per_stage < 2:
         raise ValueError(f"checkpoints_per_stage must be at least 2, not {checkpoints_per_stage}.")
     if isinstance(model_dir, str | Path):
-        return _report_of_one(model_dir, checkpoints_per_stage, folder)
-    return _report_of_many(list(model_dir), checkpoints_per_stage, folder)
+        run = TrainedRun(model_dir, checkpoints_per_stage)
+        report = judge_run(run)
+        pages = page.one_network(report, report_figures(run))
+        default = figure_dir(model_dir)
+    else:
+        model_dirs = list(model_dir)
+        names = network_names(model_dirs)
+        reports = (judge_run(TrainedRun(one, checkpoints_per_stage)) for one in model_dirs)  # one in memory at a time
+        report = summarize(dict(zip(names, reports, strict=True)))
+        pages = page.several_networks(report)
+        default = Path("figure") / f"figure_of_{len(names)}_networks"
+    return _written(report, pages, Path(folder or default))
 
 
-def _report_of_one(model_dir, checkpoints_per_stage, folder):
-    run = Run(model_dir, checkpoints_per_stage)
-    report = judge_run(run)
-    folder = Path(folder) if folder else figure_dir(model_dir)
-    return _written(report, folder, page.one_network(report, report_figures(run)))
-
-
-def _report_of_many(model_dirs, checkpoints_per_stage, folder):
-    names = network_names(model_dirs)
-    reports = [judge_run(Run(model_dir, checkpoints_per_stage)) for model_dir in model_dirs]
-    report = summarise(dict(zip(names, reports, strict=True)))
-    folder = Path(folder) if folder else Path("figure") / f"figure_of_{len(names)}_networks"
-    return _written(report, folder, page.several_networks(report))
-
-
-def _written(report, folder, page):
-    """Write the page in three formats; the report with the names of the files."""
+def _written(report, pages, folder):
+    """Write the report in three formats; return it with the names of the files."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {ending: str(folder / f"report.{ending}") for ending in ("html", "md", "json")}
     report = {**report, "files": files}
     text = json.dumps(json_ready(report), indent=1, ensure_ascii=False, allow_nan=False)
-    for ending, content in {"html": page["html"], "md": page["md"], "json": text}.items():
+    for ending, content in {**pages, "json": text}.items():
         with atomic_write(files[ending]) as temporary:
             temporary.write_text(content, encoding="utf-8")
     return report
@@ -89,24 +95,38 @@ def _written(report, folder, page):
 
 
 def judge_run(run):
-    """Everything that a report says of one network, apart from its figures."""
+    """Return everything that a report says of one network, apart from its figures."""
     findings = [judge_finding(finding, run) for finding in FINDINGS]
-    verdicts = [finding["verdict"] for finding in findings]
     return {
-        "network": describe(run),
+        "network": {
+            "model_dir": run.model_dir,
+            "name": figure_dir(run.model_dir).name.removeprefix("figure_"),
+            "seed": plain(run.hp.get("seed")),
+            "trials": run.log["trials"][-1],
+            "n_checkpoints_on_disk": len(run.on_disk),
+            "n_checkpoints_used": len({t for stages in run.stages.values() for ts in stages.values() for t in ts}),
+            "checkpoints_per_stage": run.checkpoints_per_stage,
+            "final_performance": {rule: float(run.performance(rule)[-1]) for rule in run.rules},
+        },
         "settings": {key: list(values) for key, values in changed_settings(run.hp).items()},
         "stages": run.stages,
-        "normalised": run.norm,
+        "normalized": run.norm,
         "levels": {stage: run.hp[f"{stage}_target_perf"] for stage in ("early", "mid")},
         "findings": findings,
-        "counts": {verdict: verdicts.count(verdict) for verdict in (REPRODUCED, NOT_REPRODUCED, NOT_DECIDABLE)},
+        "counts": {family: count_verdicts(findings, family) for family in FAMILIES},
     }
 
 
+def count_verdicts(findings, family):
+    """Return {verdict: number} over the rows of one family."""
+    verdicts = [finding["verdict"] for finding in findings if finding["family"] == family]
+    return {verdict: verdicts.count(verdict) for verdict in VERDICTS.values()}
+
+
 def judge_finding(finding, run):
-    """A row of the report."""
+    """Return a row of the report: a finding with the numbers of a run and the verdict."""
     try:
-        measured = measure(finding.key, run)
+        measured = finding.measure(run)
         numbers, note = measured.numbers, measured.note
         holds = judge(finding, numbers)
         if holds is None:
@@ -117,46 +137,33 @@ def judge_finding(finding, run):
         **described(finding),
         "numbers": {name: float(value) for name, value in numbers.items()},
         "shown": show(finding, numbers),
-        "verdict": {True: REPRODUCED, False: NOT_REPRODUCED, None: NOT_DECIDABLE}[holds],
+        "verdict": VERDICTS[holds],
         "note": note,
     }
 
 
 def why_open(finding, numbers):
-    """Why measured numbers do not decide."""
+    """Return why measured numbers do not decide."""
     if has_needed(finding, numbers):
         return "a step is less than twice its standard error: a larger checkpoints_per_stage may tell"
     return "too few checkpoints of a stage have such units"
 
 
 def described(finding):
-    """What is known of a finding without a network: claim, criterion, published and reference numbers."""
+    """Return what is known of a finding without a network: claim, criterion, published and reference numbers."""
+    texts = ("key", "family", "group", "claim", "source", "criterion", "reason")
     return {
-        **{name: getattr(finding, name) for name in ("key", "group", "claim", "source", "criterion", "reason")},
+        **{name: getattr(finding, name) for name in texts},
         "published": show(finding, finding.published),
         "references": {
-            name: {"shown": show(finding, numbers), "meets_criterion": judge(finding, {"chance": 0.125, **numbers})}
+            name: {"shown": show(finding, numbers), "meets_criterion": judge(finding, numbers)}
             for name, numbers in zip(REFERENCES, finding.references, strict=True)
         },
     }
 
 
-def describe(run):
-    """Where a run is and how long it was."""
-    return {
-        "model_dir": run.model_dir,
-        "name": figure_dir(run.model_dir).name.removeprefix("figure_"),
-        "seed": plain(run.hp.get("seed")),
-        "trials": run.log["trials"][-1],
-        "n_checkpoints_on_disk": len(run.on_disk),
-        "n_checkpoints_used": len({t for stages in run.stages.values() for ts in stages.values() for t in ts}),
-        "checkpoints_per_stage": run.checkpoints_per_stage,
-        "final_performance": {rule: float(run.performance(rule)[-1]) for rule in run.rules},
-    }
-
-
 def changed_settings(hp):
-    """Hyper-parameters that differ from those of the paper's network: {key: (the paper's, this one's)}."""
+    """Return the hyper-parameters that differ from the paper's network: {key: (the paper's, this one's)}."""
     return {key: values for key, values in changed_keys(PAPER_HP, hp).items() if key not in NOT_A_SETTING}
 
 
@@ -164,7 +171,7 @@ def changed_settings(hp):
 
 
 def network_names(model_dirs):
-    """A name for each directory: its last part, or the whole path where several have the same.
+    """Return a name for each directory: its last part, or the whole path where several have the same.
 
     Raises
     ------
@@ -181,8 +188,8 @@ def network_names(model_dirs):
     return [str(m) if last.count(name) > 1 else name for m, name in zip(model_dirs, last, strict=True)]
 
 
-def summarise(reports):
-    """Findings counted over networks.
+def summarize(reports):
+    """Return the findings counted over networks.
 
     Parameters
     ----------
@@ -197,7 +204,7 @@ def summarise(reports):
 
 
 def count_finding(number, finding, reports):
-    """A row of the report over networks."""
+    """Return a row of the report over networks."""
     rows = {name: report["findings"][number] for name, report in reports.items()}
     verdicts = [row["verdict"] for row in rows.values()]
     n_reproduced = verdicts.count(REPRODUCED)
@@ -218,21 +225,24 @@ def count_finding(number, finding, reports):
 
 
 def wilson_interval(n_successes, n):
-    """Wilson's 95 % interval of a proportion, [0, 1] where nothing was counted."""
+    """Return Wilson's 95 % interval of a proportion, [0, 1] where nothing was counted."""
     if n == 0:
         return [0.0, 1.0]
     return [float(bound) for bound in proportion_confint(n_successes, n, alpha=0.05, method="wilson")]
 
 
 def median_numbers(numbers_of_networks):
-    """Median of each number over the networks that have it; not of standard errors, which are of single networks."""
+    """Return the median of each number over the networks that have it.
+
+    Standard errors are left out: they are of single networks.
+    """
     names = dict.fromkeys(name for numbers in numbers_of_networks for name in numbers if not name.endswith("_se"))
     known = {name: [n[name] for n in numbers_of_networks if is_number(n.get(name))] for name in names}
     return {name: float(np.median(values)) for name, values in known.items() if values}
 
 
 def json_ready(value):
-    """The same with None for nan and infinite numbers, which JSON does not have, and text keys."""
+    """Return the same with text keys, and None for nan and infinite numbers, which JSON does not have."""
     if isinstance(value, dict):
         return {str(key): json_ready(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
