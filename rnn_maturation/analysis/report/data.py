@@ -32,7 +32,8 @@ from rnn_maturation.stages import (
 )
 
 try:
-    from rnn_maturation.analysis.dynamics import delay_generalization_analysis, eigenvalue_growth_analysis
+    from rnn_maturation.analysis.dynamics.delay_generalization import delay_generalization_analysis
+    from rnn_maturation.analysis.dynamics.eigenvalues import eigenvalue_growth_analysis
 except ImportError:  # part 2: becomes a plain import as soon as the package is merged
 
     def eigenvalue_growth_analysis(*_, **__):
@@ -186,7 +187,7 @@ class TrainedRun:
         -------
         {trial number: dict}
             'units', 'preferred' (n,): the units selective in the epoch and their preferred locations; 'psths'
-            (n, n_time); 'rates' (n, n_locations); 'spread': see `location_spread`, of all units at the epoch's end.
+            (n, n_time); 'rates' (n, n_locations).
         """
         self.need_risen(rule)
         if rule not in self._units:
@@ -206,8 +207,7 @@ class TrainedRun:
             units, preferred = select_units(info, DEFAULT_TYPES)
             psths = unit_psths(means, units, preferred, slice(*epochs["fix1"]), self.norm)
             rates = info["firerate_loc_order"][units]
-            spread = location_spread(means[:, epochs[epoch][1] - 1])
-            found[epoch] = {"units": units, "preferred": preferred, "psths": psths, "rates": rates, "spread": spread}
+            found[epoch] = {"units": units, "preferred": preferred, "psths": psths, "rates": rates}
         return found
 
     def psths(self, rule, epoch):
@@ -327,11 +327,20 @@ class TrainedRun:
         return self.first_on_disk(self.performance("odr") >= self.hp["mature_target_perf"])
 
     @cached_property
+    def rising_odr(self):
+        """Trial numbers of ODR's checkpoints in use from the plateau's end to maturity (smoothed performance)."""
+        start, end = self.crossing("odr", "early"), self.crossing("odr", "mature")
+        if start is None or end is None:
+            raise NotDecidable("odr did not rise from the early to the mature level")
+        first, last = self.log["trials"][start], self.log["trials"][end]
+        return [trial for trial in stage_by_trial(self.stages["odr"]) if first <= trial <= last]
+
+    @cached_property
     def eigenvalue_growth(self):
         """Result of `eigenvalue_growth_analysis` for ODR's first delay, from 0 to the end of the run.
 
-        At most `DYNAMICS_CHECKPOINTS` before, on and after the plateau each, evenly spread, and the first checkpoints
-        at the early and at the mature level.
+        At most `DYNAMICS_CHECKPOINTS` before, on and after the plateau each, evenly spread, and all that a finding is
+        about: `rising_odr` and the first checkpoints at the early and at the mature level.
         """
         self.need_risen("odr")
         rise = start = self.log["trials"][self.crossing("odr", "early")]
@@ -340,10 +349,9 @@ class TrainedRun:
         periods = {"before": (0, start), "plateau": (start, rise), "after": (rise, np.inf)}
         on_disk = {name: [t for t in sorted(self.on_disk) if a <= t < b] for name, (a, b) in periods.items()}
         trials = {t for spread in spread_over({"odr": on_disk}, DYNAMICS_CHECKPOINTS)["odr"].values() for t in spread}
-        with suppress(NotDecidable):
-            trials.add(self.first_risen_odr)
-        with suppress(NotDecidable):
-            trials.add(self.first_mature_odr)
+        for needed in ("rising_odr", "first_risen_odr", "first_mature_odr"):
+            with suppress(NotDecidable):
+                trials |= set(np.atleast_1d(getattr(self, needed)).tolist())
         if not trials:
             raise NotDecidable("no checkpoint is on disk")
         return eigenvalue_growth_analysis(self.hp, self.log, self.model_dir, sorted(trials), "odr", save=False)
@@ -410,20 +418,6 @@ def rank_correlation(values, others):
     x, y = [values[t] for t in known], [others[t] for t in known]
     varies = len(known) > 2 and np.ptp(x) > 0 and np.ptp(y) > 0
     return float(spearmanr(x, y).statistic) if varies else np.nan, len(known)
-
-
-def location_spread(states):
-    """Return the root mean square distance of the states at the locations from their mean.
-
-    Parameters
-    ----------
-    states : (n_locations, n_units) array
-
-    Returns
-    -------
-    float
-    """
-    return float(np.sqrt(np.square(states - states.mean(axis=0)).sum(axis=1).mean()))
 
 
 def ring_distance(n_ring):

@@ -6,7 +6,6 @@ from made_runs import ANTI_RISE, TRIALS, all_curves, write_log
 
 from rnn_maturation.analysis.report.data import (
     TrainedRun,
-    location_spread,
     maturation_course,
     over_stages,
     rank_correlation,
@@ -32,13 +31,6 @@ def test_rank_correlation_is_over_the_checkpoints_that_both_have():
     assert rank_correlation({0: 1.0, 1: 3.0, 2: 2.0, 3: 9.0}, performance) == (pytest.approx(1), 4)
     assert rank_correlation({0: 9.0, 1: 2.0, 2: 3.0, 3: np.nan, 7: 1.0}, performance) == (-1.0, 3)
     assert np.isnan(rank_correlation({0: 1.0, 1: 1.0, 2: 1.0}, performance)[0])
-
-
-def test_spread_of_locations_on_a_circle_is_its_radius():
-    angles = np.arange(8) * np.pi / 4
-    states = np.zeros((8, 5))
-    states[:, 1], states[:, 3] = 3 * np.cos(angles), 3 * np.sin(angles)
-    assert location_spread(states + [1, 2, 3, 4, 5]) == pytest.approx(3)
 
 
 def test_first_checkpoint_on_disk(tmp_path):
