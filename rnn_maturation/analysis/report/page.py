@@ -4,7 +4,7 @@ import base64
 from html import escape
 from io import BytesIO
 
-from rnn_maturation.analysis.report.data import BEHAVIOR_CHECKPOINTS, MATURE_TRIALS
+from rnn_maturation.analysis.report.data import BEHAVIOR_CHECKPOINTS, DYNAMICS_CHECKPOINTS, MATURE_TRIALS
 from rnn_maturation.analysis.report.finding import FAMILIES, NOT_DECIDABLE, NOT_REPRODUCED, REPRODUCED
 
 MARKS = {REPRODUCED: ("✓", "yes"), NOT_REPRODUCED: ("✗", "no"), NOT_DECIDABLE: ("?", "open")}
@@ -37,7 +37,8 @@ REFERENCE_TEXT = (
 )
 DYNAMICS_TEXT = (
     "The findings of the dynamics are not the paper's: they are about what in this project's networks changes while "
-    "delay activity grows, and were fixed on three of them."
+    "delay activity grows, and were fixed on three of them. They look at more checkpoints: up to "
+    f"{DYNAMICS_CHECKPOINTS} before, on and after ODR's plateau each, and all in use from its end to maturity."
 )
 INTERVALS = (
     "Counts are of the networks in which a finding is decidable; the interval is Wilson's, of the proportion. It "
@@ -75,7 +76,7 @@ def several_networks(report):
     title = f"Which findings do {len(report['networks'])} networks reproduce?"
     facts = [INTERVALS, DYNAMICS_TEXT]
     tables = _tables(report["findings"], _counted_cells)
-    networks = [_network_text(network) for network in report["networks"].values()]
+    networks = [f"{_network_text(each)} {_counted(each['counts'])}" for each in report["networks"].values()]
     html = ["<h2>Networks</h2>", *(f"<p>{escape(text)}</p>" for text in networks)]
     markdown = ["## Networks", *networks, _md_criteria(report["findings"])]
     return {"html": _html(title, facts, tables, html), "md": _md(title, facts, tables, markdown)}

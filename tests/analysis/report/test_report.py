@@ -165,7 +165,8 @@ def test_page_of_several_networks(tmp_path):
     read = json.loads(open(report["files"]["json"], encoding="utf-8").read())
     order = next(finding for finding in read["findings"] if finding["key"] == "order")
     assert order["verdicts"] == {"good": "reproduced", "late": "not reproduced"}
-    assert "good: seed 1" in open(report["files"]["md"], encoding="utf-8").read()
+    markdown = open(report["files"]["md"], encoding="utf-8").read()
+    assert "good: seed 1" in markdown and "Of 21 findings of the paper: 5 reproduced, 0 not reproduced" in markdown
 
 
 def test_wilson_interval():
