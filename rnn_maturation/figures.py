@@ -168,6 +168,10 @@ def _activity_label(norm):
     return "Activity (rate / fixation rate − 1)" if norm else "Activity (rate, a.u.)"
 
 
+def _counted(n_checkpoints):
+    return f"{n_checkpoints} checkpoint{'' if n_checkpoints == 1 else 's'}"
+
+
 def _note_gaps(ax, present):
     """Name the stages that have nothing to show."""
     gaps = [stage for stage in STAGES if stage not in present]
@@ -199,7 +203,7 @@ def growth_of_performance(result):
                     continue
                 for start, end in _spans(chosen, result.trials):
                     ax.axvspan(start / 1000, end / 1000, color=STAGE_COLOURS[stage], alpha=0.3, linewidth=0)
-                label = f"{stage}, {len(chosen)} checkpoints"
+                label = f"{stage}, {_counted(len(chosen))}"
                 color, at = STAGE_COLOURS[stage], np.median(chosen) / 1000
                 ax.plot([at], [1.06], STAGE_MARKERS[stage], color=color, label=label)
             ax.plot(np.asarray(result.trials) / 1000, curve, color="0.15", linewidth=1.2)
@@ -304,11 +308,11 @@ def epoch_mean_growth(result):
         for stage in STAGES:
             mine = (table["stage"] == stage).to_numpy()
             if mine.any():
-                label = f"{stage}, {mine.sum()} checkpoints"
+                label = f"{stage}, {_counted(mine.sum())}"
                 ax.plot(trials[mine], means[mine], STAGE_MARKERS[stage], color=STAGE_COLOURS[stage], label=label)
         if not known.all():
             gaps = trials[~known]
-            label = f"no units: {len(gaps)} checkpoints"
+            label = f"no units: {_counted(len(gaps))}"
             ax.plot(gaps, 0 * gaps, "|", color="0.5", transform=ax.get_xaxis_transform(), label=label)
         ax.set(xlabel="Training trials (thousands)", ylabel="Mean " + _activity_label(result.norm).lower())
         ax.set_title(result.title)
@@ -361,7 +365,7 @@ def tuning(result):
         for stage, of_stage in result["stages"].items():
             curve, fit = np.asarray(of_stage["curve"]), of_stage["fit"]
             at = np.arange(len(curve)) - result.n_locations // 2
-            label = f"{stage}, performance {of_stage['growth']:.2f}, n={of_stage['n_units']:.0f}\n"
+            label = f"{stage}, performance {of_stage['growth']:.2f}, {of_stage['n_units']:.0f} units\n"
             label += "no fit" if fit is None else f"width {of_stage['width']:.2f} steps"
             style = {"color": STAGE_COLOURS[stage], "linestyle": "-" if fit is None else "none"}
             ax.plot(at, curve, marker=STAGE_MARKERS[stage], label=label, **style)
@@ -432,7 +436,7 @@ def polar_tuning(result):
         figure = Figure(figsize=(4.4, 4.6))
         ax = figure.add_subplot(projection="polar")
         _draw_polar(ax, result)
-        ax.set_title(result.title.replace(": ", "\n").replace(", polar", "\npolar"), fontsize=9)
+        ax.set_title(result.title, fontsize=9)
     return figure
 
 
@@ -470,7 +474,7 @@ def period_activity(result):
         edges = _bin_edges(np.concatenate([*finite.values(), [0.0]]), result.bin_width)
         styles = dict(zip(STAGES, (":", "--", "-"), strict=True))
         for stage, values in finite.items():
-            label = f"{stage}: mean {values.mean():.2f}, n={len(values)}"
+            label = f"{stage}: mean {values.mean():.2f}, {len(values)} units"
             density = np.histogram(values, edges, density=True)[0]
             left.stairs(density, edges, linewidth=1.6, color=STAGE_COLOURS[stage], linestyle=styles[stage])
             marker = {"marker": STAGE_MARKERS[stage], "linestyle": styles[stage], "color": STAGE_COLOURS[stage]}

@@ -173,10 +173,10 @@ def sample_neuron_by_trial(hp, log, model_dir, rule, epoch, trial_list, n_type, 
         chosen = [(int(unit), int(where)) for unit, where in found if units is None or unit in units][:max_units]
         drawn[trial] = [unit for unit, _ in chosen]
         where = f"{rule_name[rule]} at {trial:,} trials ({stage_of[trial]}, performance"
-        where += f" {performance_at(log, rule, trial):.2f}), polar: relative rate in {epoch}"
+        where += f" {performance_at(log, rule, trial):.2f})\npolar plot: rate in {epoch} / its maximum"
         for unit, preferred in chosen:
             means = location_means(hp, model_dir, trial, rule)[:, :, unit]
-            about = (info["epoch_info"], hp["dt"], stage_of[trial], f"Unit {unit}: {where}")
+            about = (info["epoch_info"], hp["dt"], stage_of[trial], f"Unit {unit}, {where}")
             pages[trial, unit] = SampleUnit(means, relative_rates(means, steps), preferred, *about)
     if save:
         for (trial, unit), page in pages.items():

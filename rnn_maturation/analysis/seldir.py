@@ -1,4 +1,4 @@
-"""Units that are selective in two tasks: do they prefer the same location in both?"""
+"""Units that are selective in two tasks, and whether they prefer the same location in both."""
 
 import numpy as np
 import pandas as pd
