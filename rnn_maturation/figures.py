@@ -711,7 +711,7 @@ def saccade_errors(errors, labels, title):
 
 
 def growth_over_seeds(curves, medians, names, title):
-    """Performance of each rule against training trials: a thin line a seed, a thick one the median.
+    """Draw the performance of each rule against training trials: a thin line for each seed, a thick one for the median.
 
     Parameters
     ----------

@@ -224,8 +224,8 @@ def compute_psth(
     ----------
     activity : (n_time, n_trials, n_units) array
         Activity of all units.
-    locations : (n_trials,) array of int
-        Index of the location shown in each trial; all of 0 … n_locations − 1 occur.
+    locations : (n_trials,) array
+        Location shown in each trial. In ascending order, the locations have the indices 0 … n_locations − 1.
     units, preferred : (n_selected,) arrays of int
         Selected units, and the index of the preferred location of each; see `selectivity.select_units`.
     epochs : dict

@@ -195,8 +195,8 @@ def compute_sample_unit(activity, locations, unit, epochs, epoch, dt, preferred=
     Parameters
     ----------
     activity : (n_time, n_trials, n_units) array
-    locations : (n_trials,) array of int
-        Index of the location shown in each trial; all of 0 … n_locations − 1 occur.
+    locations : (n_trials,) array
+        Location shown in each trial. In ascending order, the locations have the indices 0 … n_locations − 1.
     unit : int
     epochs : dict
         ``{epoch: (start, end)}`` in steps.

@@ -188,7 +188,7 @@ def _warn_of_gaps(where, results, fitted):
         )
 
 
-def centred_tuning(rates):
+def centered_tuning(rates):
     """Return the location means of units, rotated so that the preferred location comes to index R // 2.
 
     Parameters
@@ -203,8 +203,8 @@ def centred_tuning(rates):
     rates = rates[~np.isnan(rates).any(axis=1)]
     n_locations = rates.shape[1]
     shifted = np.arange(n_locations) - n_locations // 2 + rates.argmax(axis=1)[:, None]
-    centred = np.take_along_axis(rates, shifted % n_locations, axis=1)
-    return centred if n_locations % 2 else np.concatenate([centred, centred[:, :1]], axis=1)
+    centered = np.take_along_axis(rates, shifted % n_locations, axis=1)
+    return centered if n_locations % 2 else np.concatenate([centered, centered[:, :1]], axis=1)
 
 
 def stage_curve(rates_of_checkpoints):
@@ -219,7 +219,7 @@ def stage_curve(rates_of_checkpoints):
     (R + 1,) array, or (R,) for an odd ring
         nan without units.
     """
-    curves = [centred_tuning(rates) for rates in rates_of_checkpoints]
+    curves = [centered_tuning(rates) for rates in rates_of_checkpoints]
     means = [curve.mean(axis=0) for curve in curves if len(curve)]
     return np.mean(means, axis=0) if means else np.full(curves[0].shape[1], np.nan)
 

@@ -1,8 +1,11 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import f_oneway
+from statsmodels.formula.api import ols
+from statsmodels.stats.anova import anova_lm
 
 from rnn_maturation.analysis import gen_PSTH_log, neuron_period_activity_analysis
 from rnn_maturation.analysis.period import compute_period_activity, stage_anova
@@ -12,7 +15,9 @@ def test_anova_between_stages():
     rng = np.random.default_rng(0)
     activity = {"early": rng.random(6), "mid": rng.random(9) + 0.5, "mature": rng.random(7) + 1}
     result = stage_anova(activity)
-    np.testing.assert_allclose((result["F"], result["p"]), f_oneway(*activity.values()), rtol=1e-9)
+    table = pd.concat([pd.DataFrame({"stage": stage, "rate": rates}) for stage, rates in activity.items()])
+    wanted = anova_lm(ols("rate ~ C(stage)", table).fit(), typ=2).loc["C(stage)", ["F", "PR(>F)"]]
+    np.testing.assert_allclose((result["F"], result["p"]), wanted, rtol=1e-9)
     assert result["df"] == [2, 19]
     for few in ({"mid": activity["mid"]}, {"mid": activity["mid"], "early": np.array([])}):
         one = stage_anova(few)

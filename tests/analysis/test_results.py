@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from rnn_maturation.analysis.overview import GrowthOfPerformance
-from rnn_maturation.analysis.psth import EpochGrowth, PSTHResult
+from rnn_maturation.analysis.psth import EpochGrowth, EpochTTests, PSTHResult
 from rnn_maturation.analysis.results import Result
 
 STAGES = {"early": {"PSTH": np.arange(4.0), "growth": 0.4, "n_num": 3.0}}
@@ -31,6 +31,14 @@ def test_a_table_result_is_used_as_a_dataframe():
     assert result["trial"].tolist() == [0, 20] and result.loc[1, "trial"] == result.iloc[1]["trial"] == 20
     assert isinstance(result.values, np.ndarray) and result.values[0, 1] == 1.0
     np.testing.assert_array_equal(np.asarray(EpochGrowth(table[["trial"]]), float), [[0], [20]])
+    p = EpochTTests(pd.DataFrame([[1.0, 0.01], [0.01, 1.0]], [0, 20], [0, 20]), {})
+    for computed, wanted in (
+        (p < 0.05, p.data < 0.05),
+        (1 - p, 1 - p.data),
+        (np.log(p), np.log(p.data)),
+        (p == p, p.data == p.data),
+    ):
+        pd.testing.assert_frame_equal(computed, wanted)
     changed = result.to_frame()
     changed["trial"] = 0
     assert result["trial"].tolist() == [0, 20] and repr(result) == repr(table)

@@ -8,7 +8,7 @@ from scipy.stats import ttest_ind
 from rnn_maturation.analysis import tunning_analysis
 from rnn_maturation.analysis.selectivity import classify_units
 from rnn_maturation.analysis.tuning import (
-    centred_tuning,
+    centered_tuning,
     compare_heights,
     compute_tuning,
     fit_gaussian,
@@ -35,15 +35,15 @@ def test_curves_and_widths_are_those_of_the_original():
 @pytest.mark.parametrize("n_locations", [8, 7])
 def test_the_preferred_location_is_in_the_middle(n_locations):
     rates = np.random.default_rng(0).random((30, n_locations))
-    centred = centred_tuning(rates)
-    assert centred.shape == (30, n_locations + (n_locations % 2 == 0))
-    assert (centred.argmax(axis=1) == n_locations // 2).all()
-    for before, after in zip(rates, centred, strict=True):
+    centered = centered_tuning(rates)
+    assert centered.shape == (30, n_locations + (n_locations % 2 == 0))
+    assert (centered.argmax(axis=1) == n_locations // 2).all()
+    for before, after in zip(rates, centered, strict=True):
         assert sorted(before) == sorted(after[:n_locations])
         where = int(np.flatnonzero(before == after[0])[0])
         np.testing.assert_array_equal(np.roll(before, -where), after[:n_locations])
     if n_locations % 2 == 0:
-        np.testing.assert_array_equal(centred[:, 0], centred[:, -1])
+        np.testing.assert_array_equal(centered[:, 0], centered[:, -1])
 
 
 def test_units_with_nan_and_empty_checkpoints_are_left_out():
