@@ -741,8 +741,7 @@ def plot_epoch_mean_growth(
         known = checked_log(PSTH_log or {}, [trial for trial in more if trial in (PSTH_log or {})], norm)
         unknown = [trial for trial in more if trial not in known]
         if unknown:
-            unknown = present_trials(model_dir, unknown, rule)
-            known |= _psth_log(hp, unknown, model_dir, rule, seltive_epoch, n_types, norm).data
+            known |= gen_PSTH_log(hp, unknown, model_dir, rule, seltive_epoch, n_types, norm).data
         psths |= known
         trials = sorted([*trials, *known])
     title = selection_title(rule, seltive_epoch, n_types, psths) + f", activity in {analy_epoch}"

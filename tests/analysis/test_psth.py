@@ -117,6 +117,8 @@ def test_a_recording_goes_from_selectivity_to_the_figure():
     result = compute_psth(activity, locations, units, preferred, EPOCHS, 20, name="monkey", title="prefrontal")
     means = np.stack([activity[:, locations == unit, unit].mean(axis=1) for unit in units])
     np.testing.assert_allclose(result["monkey"], means / means[:, :10].mean(axis=1, keepdims=True) - 1)
+    from_one = compute_psth(activity, locations + 1, units, preferred, EPOCHS, 20)  # locations 1 … 6 in the file
+    np.testing.assert_array_equal(from_one["recording"], result["monkey"])
     opposite = compute_psth(activity, locations, units, preferred, EPOCHS, 20, norm=False, opposite=True)
     np.testing.assert_allclose(opposite["recording"][1], activity[:, locations == 4, 1].mean(axis=1))
     ax = result.plot().axes[0]
