@@ -1,7 +1,7 @@
-"""Drawing: arrays in, Figure out. Nothing is computed here that a result would depend on.
+"""Drawing: labelled results or arrays in, Figure out. Nothing is computed here that a result would depend on.
 
-Figures are matplotlib Figure objects of their own, so none is left open and no screen is needed. Stages of maturation
-have a colour each and, for those who do not see it, a marker.
+Figures are matplotlib Figure objects of their own, so that none is left open and no screen is needed. Each stage of
+maturation has a color and a marker, so that the stages can be told apart without color.
 """
 
 from contextlib import contextmanager
@@ -20,7 +20,8 @@ STAGE_MARKERS = {"early": "o", "mid": "^", "mature": "s"}
 LOCATION_COLOURS = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#b8a800", "#0072b2", "#d55e00", "#cc79a7")
 LINE_STYLES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)))
 ABOVE_EPOCH_NAMES = 28  # points from the axes to a title that is above the names of epochs
-FORMATS = ("png", "pdf", "svg")
+KNOWN_FORMATS = ("png", "pdf", "svg")
+FORMATS = ("png",)  # of the files that save_figure writes; scripts change it with use_formats
 STYLE = {
     "font.size": 9,
     "font.family": "sans-serif",
@@ -42,42 +43,76 @@ STYLE = {
 
 @contextmanager
 def _new_figure(n_rows=1, n_columns=1, size=(6, 4), **subplot_settings):
-    """Figure and its axes, in the house's style."""
+    """Yield a figure and its axes; what is drawn inside has the style of this module."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size)
         yield figure, figure.subplots(n_rows, n_columns, **subplot_settings)
 
 
-def save_figure(figure, path):
-    """Write a figure as png, pdf and svg; each appears whole or not at all.
+def use_formats(formats):
+    """Choose the formats in which `save_figure` writes every figure from now on.
+
+    Parameters
+    ----------
+    formats : str or sequence of str
+        One or more of 'png', 'pdf' and 'svg'.
+
+    Raises
+    ------
+    ValueError
+        For another format, or none.
+    """
+    global FORMATS
+    FORMATS = _checked_formats(formats)
+
+
+def _checked_formats(formats):
+    formats = tuple(dict.fromkeys([formats] if isinstance(formats, str) else formats))
+    unknown = [name for name in formats if name not in KNOWN_FORMATS]
+    if unknown or not formats:
+        raise ValueError(f"Unknown figure format {unknown or formats}: choose from {', '.join(KNOWN_FORMATS)}.")
+    return formats
+
+
+def save_figure(figure, path, formats=None):
+    """Write a figure to a file in each format; each file appears whole or not at all.
 
     Parameters
     ----------
     figure : Figure
     path : str or Path
-        Without ending; its folder is made.
+        Without the ending; its folder is made.
+    formats : str or sequence of str, optional
+        'png', 'pdf', 'svg'; default: `FORMATS`, see `use_formats`.
 
     Returns
     -------
     Path
-        The png file.
+        The file of the first format.
+
+    Raises
+    ------
+    ValueError
+        For an unknown format.
     """
     folder = Path(path).parent
     folder.mkdir(parents=True, exist_ok=True)
     undated = {"png": None, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
+    files = [folder / f"{Path(path).name}.{ending}" for ending in _checked_formats(formats or FORMATS)]
     with matplotlib.rc_context(STYLE):
-        for ending in FORMATS:
-            with atomic_write(folder / f"{Path(path).name}.{ending}") as temporary:
+        for file in files:
+            ending = file.suffix[1:]
+            with atomic_write(file) as temporary:
                 figure.savefig(temporary, format=ending, metadata=undated[ending])
-            figure.set_layout_engine("none")  # laid out by the first one
-    return folder / f"{Path(path).name}.png"
+            figure.set_layout_engine("none")  # the layout of the first file holds for all
+    return files[0]
 
 
 # ------------------------------------------------------------------------------------------------------- shared parts
 
 
 def _mark_epochs(ax, epochs, dt, with_names=True):
-    """Shade stimuli (grey) and distractors (hatched), mark the go signal, name the epochs on top."""
+    """Shade stimuli (gray) and distractors (hatched), mark the go signal, name the epochs on top."""
     ends = [end for _, end in epochs.values() if end is not None]
     for name, (start, end) in epochs.items():
         start_s, end_s = (start or 0) * dt / 1000, (end or max(ends)) * dt / 1000
@@ -110,7 +145,7 @@ def _name_epoch(ax, name, start_s, end_s):
 
 
 def _stage_line(ax, x, y, stage, label, **settings):
-    """A line in a stage's colour with its marker now and then."""
+    """Draw a line in a stage's color, with the stage's marker at some of the points."""
     shift = {"early": 0, "mid": len(x) // 36, "mature": len(x) // 18}[stage]
     ax.plot(
         x,
@@ -130,7 +165,11 @@ def _location_colours(n_locations):
 
 
 def _activity_label(norm):
-    return "Activity (rate / fixation level − 1)" if norm else "Activity (rate, a.u.)"
+    return "Activity (rate / fixation rate − 1)" if norm else "Activity (rate, a.u.)"
+
+
+def _counted(n_checkpoints):
+    return f"{n_checkpoints} checkpoint{'' if n_checkpoints == 1 else 's'}"
 
 
 def _note_gaps(ax, present):
@@ -143,122 +182,167 @@ def _note_gaps(ax, present):
 # ------------------------------------------------------------------------------------------------------- maturation
 
 
-def growth_of_performance(trials, curves, names, stage_ranges=None):
-    """Performance of each rule against training trials, chosen stage ranges shaded (Fig. S7).
+def growth_of_performance(result):
+    """Draw the performance of each rule against training trials, the chosen checkpoints shaded (Fig. S7).
 
     Parameters
     ----------
-    trials : (n,) array
-    curves : {rule: (n,) performance}
-    names : {rule: name to show}
-    stage_ranges : {rule: {stage: trial numbers}}, optional
+    result : overview.GrowthOfPerformance
+
+    Returns
+    -------
+    Figure
     """
-    n_columns = 2 if len(curves) > 1 else 1
-    n_rows = -(-len(curves) // n_columns)
+    n_columns = 2 if len(result.curves) > 1 else 1
+    n_rows = -(-len(result.curves) // n_columns)
     size = (4.6 * n_columns, max(2.2 * n_rows + 0.4, 3.2))  # room for the label of the axis
     with _new_figure(n_rows, n_columns, size, sharex=True, sharey=True, squeeze=False) as (figure, axes):
-        for ax, (rule, curve) in zip(axes.flat, curves.items(), strict=False):
-            for stage, chosen in (stage_ranges or {}).get(rule, {}).items():
-                if len(chosen):
-                    ax.axvspan(
-                        min(chosen) / 1000, max(chosen) / 1000, color=STAGE_COLOURS[stage], alpha=0.2, linewidth=0
-                    )
-                    at = (min(chosen) + max(chosen)) / 2000
-                    ax.plot(
-                        [at],
-                        [1.06],
-                        STAGE_MARKERS[stage],
-                        color=STAGE_COLOURS[stage],
-                        label=f"{stage}, n={len(chosen)}",
-                    )
-            ax.plot(np.asarray(trials) / 1000, curve, color="0.15", linewidth=1.2)
-            ax.set_title(names[rule])
-            ax.set_ylim(0, 1.1)
+        for ax, (rule, curve) in zip(axes.flat, result.curves.items(), strict=False):
+            for stage, chosen in result.data.get(rule, {}).items():
+                if not len(chosen):
+                    continue
+                for start, end in _spans(chosen, result.trials):
+                    ax.axvspan(start / 1000, end / 1000, color=STAGE_COLOURS[stage], alpha=0.3, linewidth=0)
+                label = f"{stage}, {_counted(len(chosen))}"
+                color, at = STAGE_COLOURS[stage], np.median(chosen) / 1000
+                ax.plot([at], [1.06], STAGE_MARKERS[stage], color=color, label=label)
+            ax.plot(np.asarray(result.trials) / 1000, curve, color="0.15", linewidth=1.2)
+            ax.set_title(result.names.get(rule, rule))
+            ax.set_ylim(0, 1.12)
             if ax.get_legend_handles_labels()[0]:
-                ax.legend(loc="best")
-        for ax in list(axes.flat)[len(curves) :]:
+                ax.legend(loc="best", fontsize=7)
+        for ax in list(axes.flat)[len(result.curves) :]:
             ax.set_visible(False)
         figure.supxlabel("Training trials (thousands)")
         figure.supylabel("Performance (share of correct trials)")
     return figure
 
 
-def psth(stages, epochs, dt, norm, title):
-    """Mean activity against time for each stage; the opposite direction dashed (Fig. 4E-G).
+def _spans(chosen, trials):
+    """Return (start, end) of each run of neighboring checkpoints, half an interval wider on both sides."""
+    trials = np.unique(np.concatenate([trials, chosen]))
+    middle = (trials[1:] + trials[:-1]) / 2
+    starts, ends = np.append(trials[:1], middle), np.append(middle, trials[-1:])
+    taken = np.concatenate([[False], np.isin(trials, chosen), [False]])
+    first, last = np.flatnonzero(taken[1:] & ~taken[:-1]), np.flatnonzero(taken[:-1] & ~taken[1:]) - 1
+    return list(zip(starts[first].tolist(), ends[last].tolist(), strict=True))
+
+
+def psth(result):
+    """Draw the mean activity of each stage against time; the opposite direction is dashed (Fig. 4E-G).
 
     Parameters
     ----------
-    stages : {stage: {'PSTH': (n_time,), optionally 'PSTH_oppo': (n_time,), 'growth', 'n_num'}}
-    epochs : {epoch: (start, end)} in steps
-    dt : float
-        Step, ms.
-    norm : bool
-    title : str
+    result : psth.PSTHResult
+
+    Returns
+    -------
+    Figure
     """
-    with _new_figure() as (figure, ax):
-        _mark_epochs(ax, epochs, dt)
-        for stage, result in stages.items():
-            seconds = np.arange(len(result["PSTH"])) * dt / 1000
-            label = f"{stage}_{result['growth']:.2f}_n{result['n_num']:.0f}"
-            _stage_line(ax, seconds, result["PSTH"], stage, label)
-            if "PSTH_oppo" in result:
-                _stage_line(
-                    ax,
-                    seconds,
-                    result["PSTH_oppo"],
-                    stage,
-                    f"{stage}, opposite",
-                    linestyle="--",
-                    markerfacecolor="none",
-                )
-        _note_gaps(ax, stages)
-        ax.set(xlabel="Time in trial (s)", ylabel=_activity_label(norm), xlim=(0, seconds[-1]))
-        ax.set_title(title, pad=ABOVE_EPOCH_NAMES)
+    with _new_figure(size=(7.4, 3.8)) as (figure, ax):
+        _mark_epochs(ax, result.epochs, result.dt)
+        for stage, of_stage in result.data.items():
+            seconds = np.arange(len(of_stage["PSTH"])) * result.dt / 1000
+            label = f"{stage}_{of_stage['growth']:.2f}_n{of_stage['n_num']:.0f}"
+            _stage_line(ax, seconds, of_stage["PSTH"], stage, label)
+            if "PSTH_oppo" in of_stage:
+                dashed = {"linestyle": "--", "markerfacecolor": "none"}
+                _stage_line(ax, seconds, of_stage["PSTH_oppo"], stage, f"{stage}, opposite", **dashed)
+        _note_gaps(ax, result.data)
+        ax.set(xlabel="Time in trial (s)", ylabel=_activity_label(result.norm), xlim=(0, seconds[-1]))
+        ax.set_title(result.title, pad=ABOVE_EPOCH_NAMES)
         ax.legend(title="stage_performance_n units", loc="upper left", bbox_to_anchor=(1, 1))
-        figure.set_size_inches(7.4, 3.8)
     return figure
 
 
-def epoch_mean_growth(trials, means, stages, norm, title):
-    """Mean activity in an epoch against training trials, a point a checkpoint (Fig. S2B)."""
-    trials, means = np.asarray(trials) / 1000, np.asarray(means, dtype=float)
-    with _new_figure() as (figure, ax):
-        ax.plot(trials, means, color="0.8", linewidth=0.8, zorder=0)
+def psth_log(result):
+    """Draw the mean activity over units against time, a line for each checkpoint or recording.
+
+    Parameters
+    ----------
+    result : psth.PSTHLog
+
+    Returns
+    -------
+    Figure
+    """
+    with _new_figure(size=(7.4, 3.8)) as (figure, ax):
+        _mark_epochs(ax, result.epochs, result.dt)
+        few = len(result.data) <= 8
+        for number, (name, psths) in enumerate(result.data.items()):
+            kept = psths[~np.isnan(psths).any(axis=1)]
+            if len(kept):
+                color = matplotlib.colormaps["viridis"](0.9 * number / max(len(result.data) - 1, 1))
+                label = f"{name}, n={len(kept)}" if few or number in (0, len(result.data) - 1) else None
+                seconds = np.arange(psths.shape[1]) * result.dt / 1000
+                ax.plot(seconds, kept.mean(axis=0), color=color, linewidth=1.6 if few else 0.8, label=label)
+        ax.set(xlabel="Time in trial (s)", ylabel=_activity_label(result.norm), xlim=(0, None))
+        ax.set_title(result.title, pad=ABOVE_EPOCH_NAMES)
+        if ax.get_legend_handles_labels()[0]:
+            title = "mean over units" if few else "first and last"
+            ax.legend(title=title, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def epoch_mean_growth(result):
+    """Draw the mean activity in an epoch against training trials, a point for each checkpoint (Fig. S2B).
+
+    Points of the stages have the stage's color; those of the course outside the stages are gray.
+
+    Parameters
+    ----------
+    result : psth.EpochGrowth
+
+    Returns
+    -------
+    Figure
+    """
+    table = result.data
+    trials, means = table["trial"].to_numpy() / 1000, table["mean_activity"].to_numpy(float)
+    known = ~np.isnan(means)
+    with _new_figure(size=(6, 3.8)) as (figure, ax):
+        ax.plot(trials[known], means[known], color="0.8", linewidth=0.8, zorder=0)
+        others = table["stage"].isna().to_numpy() & known
+        if others.any():
+            ax.plot(trials[others], means[others], "o", color="0.6", markersize=3, zorder=1, label="other checkpoints")
         for stage in STAGES:
-            mine = np.array([s == stage for s in stages], dtype=bool)
+            mine = (table["stage"] == stage).to_numpy()
             if mine.any():
-                ax.plot(
-                    trials[mine],
-                    means[mine],
-                    STAGE_MARKERS[stage],
-                    color=STAGE_COLOURS[stage],
-                    label=f"{stage}, {mine.sum()} checkpoints",
-                )
-        gaps = trials[np.isnan(means)]
-        ax.plot(
-            gaps,
-            np.zeros(len(gaps)),
-            "|",
-            color="0.5",
-            transform=ax.get_xaxis_transform(),
-            label=f"no units: {len(gaps)} checkpoints" if len(gaps) else None,
-        )
-        ax.set(xlabel="Training trials (thousands)", ylabel="Mean " + _activity_label(norm).lower(), title=title)
-        ax.legend()
+                label = f"{stage}, {_counted(mine.sum())}"
+                ax.plot(trials[mine], means[mine], STAGE_MARKERS[stage], color=STAGE_COLOURS[stage], label=label)
+        if not known.all():
+            gaps = trials[~known]
+            label = f"no units: {_counted(len(gaps))}"
+            ax.plot(gaps, 0 * gaps, "|", color="0.5", transform=ax.get_xaxis_transform(), label=label)
+        ax.set(xlabel="Training trials (thousands)", ylabel="Mean " + _activity_label(result.norm).lower())
+        ax.set_title(result.title)
+        ax.legend(loc="best")
     return figure
 
 
-def p_heatmap(p, trials, title):
-    """p-values of the tests between every two checkpoints, on a logarithmic scale."""
-    shown = np.log10(np.maximum(np.asarray(p, dtype=float), 1e-10))
-    with _new_figure(size=(5.4, 4.6)) as (figure, ax):
+def p_heatmap(result):
+    """Draw the p-values of the tests between every two checkpoints, on a logarithmic scale.
+
+    Parameters
+    ----------
+    result : psth.EpochTTests
+
+    Returns
+    -------
+    Figure
+    """
+    shown = np.log10(np.maximum(result.data.to_numpy(float), 1e-10))
+    trials = list(result.data.index)
+    with _new_figure(size=(6.2, 5.2)) as (figure, ax):
         image = ax.imshow(shown, cmap="viridis", vmin=-6, vmax=0, origin="lower", interpolation="nearest")
         ticks = np.unique(np.linspace(0, len(trials) - 1, min(len(trials), 8)).astype(int))
-        names = [f"{trials[i] / 1000:.0f}" for i in ticks]
-        ax.set_xticks(ticks, names)
-        ax.set_yticks(ticks, names)
-        ax.set(xlabel="Training trials (thousands)", ylabel="Training trials (thousands)", title=title)
-        bar = figure.colorbar(image, label="p of the t-test (nan: white)", extend="min")
+        names = [(f"{trials[i] / 1000:.0f}", f"({result.performance.get(trials[i], np.nan):.2f})") for i in ticks]
+        ax.set_xticks(ticks, ["\n".join(name) for name in names])
+        ax.set_yticks(ticks, [" ".join(name) for name in names])
+        label = "Training trials (thousands) and performance"
+        ax.set(xlabel=label, ylabel=label)
+        ax.set_title(result.title)
+        bar = figure.colorbar(image, label="p of the t-test (white: no units)", extend="min", shrink=0.85)
         bar.set_ticks([-6, -4, -2, np.log10(0.05), 0], labels=["1e-6", "1e-4", "0.01", "0.05", "1"])
     return figure
 
@@ -266,170 +350,185 @@ def p_heatmap(p, trials, title):
 # -------------------------------------------------------------------------------------------------------- selectivity
 
 
-def tuning(stages, height_ttest, n_locations, title, gaussian):
-    """Tuning curves of each stage with their Gaussian fits (Fig. S3B).
+def tuning(result):
+    """Draw the tuning curve of each stage with its Gaussian fit (Fig. S3B).
 
     Parameters
     ----------
-    stages : {stage: {'curve', 'fit', 'width', 'n_units', 'growth'}}
-    height_ttest : {(stage, stage): p}
-    n_locations : int
-    title : str
-    gaussian : callable
-        gaussian(x, a, u, s).
+    result : tuning.TuningResult
+
+    Returns
+    -------
+    Figure
     """
-    with _new_figure(size=(5.6, 4.2)) as (figure, ax):
-        for stage, result in stages.items():
-            curve = np.asarray(result["curve"])
-            at = np.arange(len(curve)) - n_locations // 2
-            fitted = result["fit"] is not None
-            label = f"{stage}, performance {result['growth']:.2f}, n={result['n_units']:.0f}"
-            label += f", width {result['width']:.2f}" if fitted else ", no fit"
-            ax.plot(
-                at,
-                curve,
-                STAGE_MARKERS[stage],
-                linestyle="none" if fitted else "-",
-                color=STAGE_COLOURS[stage],
-                label=label,
-            )
-            if fitted:
+    with _new_figure(size=(7.4, 4)) as (figure, ax):
+        for stage, of_stage in result["stages"].items():
+            curve, fit = np.asarray(of_stage["curve"]), of_stage["fit"]
+            at = np.arange(len(curve)) - result.n_locations // 2
+            label = f"{stage}, performance {of_stage['growth']:.2f}, {of_stage['n_units']:.0f} units\n"
+            label += "no fit" if fit is None else f"width {of_stage['width']:.2f} steps"
+            style = {"color": STAGE_COLOURS[stage], "linestyle": "-" if fit is None else "none"}
+            ax.plot(at, curve, marker=STAGE_MARKERS[stage], label=label, **style)
+            if fit is not None:
                 fine = np.linspace(at[0], at[-1], 200)
-                ax.plot(
-                    fine, gaussian(fine + n_locations // 2, *result["fit"]) + curve.min(), color=STAGE_COLOURS[stage]
-                )
-        _note_gaps(ax, stages)
-        lines = [f"{a} – {b}: p = {p:.2g}" for (a, b), p in height_ttest.items()]
+                fitted = result.gaussian(fine + result.n_locations // 2, *fit) + curve.min()
+                ax.plot(fine, fitted, color=STAGE_COLOURS[stage])
+        _note_gaps(ax, result["stages"])
+        lines = [f"{a} – {b}: p = {p:.2g}" for (a, b), p in result["height_ttest"].items()]
         if lines:
             ax.plot([], [], " ", label="heights, t-test:\n" + "\n".join(lines))
-        ax.set(
-            xlabel=f"Location relative to the preferred one (steps of {360 / n_locations:g}°)",
-            ylabel="Mean location activity",
-            title=title,
-        )
-        ax.legend(loc="upper left", bbox_to_anchor=(0, -0.16), ncols=1)
+        step = 360 / result.n_locations
+        ax.set(xlabel=f"Location relative to the preferred one (steps of {step:g}°)")
+        ax.set(ylabel="Mean activity at the location")
+        ax.set_title(result.title)
+        ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
 RING_CELLS = (1, 2, 5, 8, 7, 6, 3, 0)  # grid cell of locations 0 (up), 1, ... clockwise, the polar plot in the middle
 
 
-def sample_unit(means, rates, epochs, dt, title):
-    """Activity of a unit at each of 8 locations around its polar tuning (Fig. 3B).
+def sample_unit(result):
+    """Draw the activity of a unit at each of 8 locations around its polar tuning (Fig. 3B).
 
     Parameters
     ----------
-    means : (8, n_time) array
-        Trial-mean activity at each location.
-    rates : (8,) array
-        Mean rate in the epoch, for the polar plot.
+    result : sample_neuron.SampleUnit
+        With 8 locations.
+
+    Returns
+    -------
+    Figure
     """
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8, 6.4))
-        seconds = np.arange(means.shape[1]) * dt / 1000
-        low, high = np.nanmin(means), np.nanmax(means)
+        figure = Figure(figsize=(8.4, 6.6))
+        seconds = np.arange(result.means.shape[1]) * result.dt / 1000
+        low, high = np.nanmin(result.means), np.nanmax(result.means)
         margin = 0.05 * (high - low) or 0.5
         for location, cell in enumerate(RING_CELLS):
             ax = figure.add_subplot(3, 3, cell + 1)
-            _mark_epochs(ax, epochs, dt, with_names=cell == 0)
-            ax.plot(seconds, means[location], color="0.15")
-            ax.set_ylim(low - margin, high + margin)
+            _mark_epochs(ax, result.epochs, result.dt, with_names=cell < 3)
+            ax.plot(seconds, result.means[location], color=STAGE_COLOURS.get(result.stage, "0.15"))
+            ax.set(xlim=(0, seconds[-1]), ylim=(low - margin, high + margin))
             ax.text(0.02, 0.9, f"{location * 360 / len(RING_CELLS):g}°", transform=ax.transAxes)
+            ax.tick_params(labelbottom=cell >= 6, labelleft=cell % 3 == 0)
             if cell == 7:
                 ax.set_xlabel("Time in trial (s)")
             if cell == 3:
                 ax.set_ylabel("Mean rate (a.u.)")
-        _draw_polar(figure.add_subplot(3, 3, 5, projection="polar"), rates)
-        figure.suptitle(title)
+        _draw_polar(figure.add_subplot(3, 3, 5, projection="polar"), result)
+        figure.suptitle(result.title)
     return figure
 
 
-def polar_tuning(rates, title):
-    """Polar tuning curve of a unit with its preferred direction."""
+def polar_tuning(result):
+    """Draw the polar tuning curve of a unit with the direction of its preferred location (Fig. 3B).
+
+    Parameters
+    ----------
+    result : sample_neuron.SampleUnit
+
+    Returns
+    -------
+    Figure
+    """
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4, 4))
+        figure = Figure(figsize=(4.4, 4.6))
         ax = figure.add_subplot(projection="polar")
-        _draw_polar(ax, rates)
-        ax.set_title(title)
+        _draw_polar(ax, result)
+        ax.set_title(result.title, fontsize=9)
     return figure
 
 
-def _draw_polar(ax, rates):
-    n_locations = len(rates)
-    angles = np.arange(n_locations + 1) * 2 * np.pi / n_locations
+def _draw_polar(ax, result):
+    """Draw the relative rates (0 to 1) around a circle; location 0 is up, as on the page, and 1 clockwise of it."""
+    rates, color = result.relative_rates, STAGE_COLOURS.get(result.stage, "0.15")
+    angles = np.arange(len(rates) + 1) * 2 * np.pi / len(rates)
     ax.set_theta_zero_location("N")
     ax.set_theta_direction(-1)
-    ax.plot(angles, np.append(rates, rates[0]), color="0.15", marker="o", markersize=3)
-    if np.isfinite(rates).any():
-        preferred = angles[int(np.nanargmax(rates))]
-        ax.plot([preferred, preferred], [min(0, np.nanmin(rates)), np.nanmax(rates)], color=STAGE_COLOURS["mature"])
+    ax.plot(angles, np.append(rates, rates[0]), color=color, marker="o", markersize=3)
+    ax.fill(angles, np.append(rates, rates[0]), color=color, alpha=0.15, linewidth=0)
+    preferred = angles[result.preferred]
+    ax.plot([preferred, preferred], [0, 1], color="0.15", linewidth=1.2, linestyle="--")
+    ax.plot([preferred], [1], marker=(3, 0, -np.degrees(preferred)), color="0.15", markersize=6, clip_on=False)
+    ax.set_ylim(0, 1)
+    ax.set_yticks([0.5, 1], ["0.5", "1"])
     ax.set_xticks(angles[:-1])
-    ax.tick_params(labelsize=6, pad=-2)
+    ax.tick_params(labelsize=6, pad=-1)
 
 
-def period_activity(activity, bin_width, result_text, norm, title):
-    """Histogram and box plot of unit means in each stage (Fig. S1)."""
+def period_activity(result):
+    """Draw the densities and box plots of unit means in each stage (Fig. S1).
+
+    Parameters
+    ----------
+    result : period.PeriodActivity
+
+    Returns
+    -------
+    Figure
+    """
     with _new_figure(1, 2, (8.4, 3.8), width_ratios=(3, 2)) as (figure, (left, right)):
-        finite = {stage: values[np.isfinite(values)] for stage, values in activity.items()}
+        finite = {stage: values[np.isfinite(values)] for stage, values in result["activity"].items()}
         finite = {stage: values for stage, values in finite.items() if len(values)}
-        pooled = np.concatenate([*finite.values(), [0.0]])
-        edges = _bin_edges(pooled, bin_width)
+        edges = _bin_edges(np.concatenate([*finite.values(), [0.0]]), result.bin_width)
+        styles = dict(zip(STAGES, (":", "--", "-"), strict=True))
         for stage, values in finite.items():
-            left.hist(
-                values,
-                edges,
-                histtype="step",
-                linewidth=1.6,
-                color=STAGE_COLOURS[stage],
-                linestyle=dict(zip(STAGES, (":", "--", "-"), strict=True))[stage],
-                label=f"{stage}, n={len(values)}",
-            )
-            left.plot(
-                values.mean(),
-                1.03,
-                STAGE_MARKERS[stage],
-                color=STAGE_COLOURS[stage],
-                transform=left.get_xaxis_transform(),
-                clip_on=False,
-            )
+            label = f"{stage}: mean {values.mean():.2f}, {len(values)} units"
+            density = np.histogram(values, edges, density=True)[0]
+            left.stairs(density, edges, linewidth=1.6, color=STAGE_COLOURS[stage], linestyle=styles[stage])
+            marker = {"marker": STAGE_MARKERS[stage], "linestyle": styles[stage], "color": STAGE_COLOURS[stage]}
+            above = {"transform": left.get_xaxis_transform(), "clip_on": False}
+            left.plot([values.mean()], [1.03], label=label, **marker, **above)
         if finite:
+            medians, fliers = {"color": "black"}, {"markersize": 2}
             boxes = right.boxplot(
-                list(finite.values()),
-                widths=0.5,
-                patch_artist=True,
-                medianprops={"color": "black"},
-                flierprops={"markersize": 2},
+                list(finite.values()), widths=0.5, patch_artist=True, medianprops=medians, flierprops=fliers
             )
             right.set_xticks(range(1, len(finite) + 1), list(finite))
             for box, stage in zip(boxes["boxes"], finite, strict=True):
                 box.set(facecolor=STAGE_COLOURS[stage], alpha=0.6)
         _note_gaps(left, finite)
-        left.set(xlabel=_activity_label(norm), ylabel="Number of units")
-        right.set(ylabel=_activity_label(norm))
-        left.legend(title="marker: mean")
-        figure.suptitle(f"{title}\n{result_text}", fontsize=10)
+        left.set(xlabel=_activity_label(result.norm), ylabel="Density of units")
+        left.set_ylim(bottom=0)
+        right.set(ylabel=_activity_label(result.norm))
+        left.legend(title="markers on top: means")
+        (between, within), f, p = result["df"], result["F"], result["p"]
+        anova = f"one-way ANOVA: F({between:.0f}, {within:.0f}) = {f:.2f}, p = {p:.2g}"
+        figure.suptitle(f"{result.title}\n{anova}", fontsize=10)
     return figure
 
 
 def _bin_edges(values, width, most=400):
-    """Edges of bins of `width` over the values, wider when they would be too many to draw."""
+    """Return the edges of bins of `width` over the values, wider when they would be too many to draw."""
     low, high = np.floor(values.min() / width), np.floor(values.max() / width) + 1
     if high - low > most:
         return np.linspace(low * width, high * width, most + 1)
     return np.arange(low, high + 1) * width
 
 
-def shared_units(table, title):
-    """Number of units selective in both tasks, with the same and with different preferred location."""
-    names = {"inter": "selective in both", "samedir": "same location", "diffdir": "different location"}
+def shared_units(result):
+    """Draw the number of units selective in both tasks, with the same and with different preferred location.
+
+    Parameters
+    ----------
+    result : seldir.SharedUnits
+
+    Returns
+    -------
+    Figure
+    """
+    lines = (
+        ("inter", "selective in both", "0.2", "o"),
+        ("samedir", "same location", "#1f5fd0", "s"),
+        ("diffdir", "different location", "#d95f02", "^"),
+    )
     with _new_figure() as (figure, ax):
-        for column, colour, marker, style in zip(
-            names, ("0.2", "#1f5fd0", "#d95f02"), "os^", LINE_STYLES, strict=False
-        ):
-            ax.plot(
-                np.asarray(table.index) / 1000, table[column], style, color=colour, marker=marker, label=names[column]
-            )
-        ax.set(xlabel="Training trials (thousands)", ylabel="Number of units", title=title)
+        trials = np.asarray(result.data.index) / 1000
+        for (column, label, color, marker), style in zip(lines, LINE_STYLES, strict=False):
+            ax.plot(trials, result.data[column], style, color=color, marker=marker, markersize=3.5, label=label)
+        ax.set(xlabel="Training trials (thousands)", ylabel="Number of units")
+        ax.set_title(result.title)
         ax.set_ylim(bottom=0)
         ax.legend()
     return figure
@@ -612,7 +711,7 @@ def saccade_errors(errors, labels, title):
 
 
 def growth_over_seeds(curves, medians, names, title):
-    """Performance of each rule against training trials: a thin line a seed, a thick one the median.
+    """Draw the performance of each rule against training trials: a thin line for each seed, a thick one for the median.
 
     Parameters
     ----------

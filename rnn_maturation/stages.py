@@ -2,6 +2,7 @@
 
 import operator
 import warnings
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -92,6 +93,16 @@ def stage_of(perf, hp):
 def performance_at(log, rule, trial_num):
     """Return the logged performance of a rule at a checkpoint.
 
+    Parameters
+    ----------
+    log : dict
+    rule : str
+    trial_num : int
+
+    Returns
+    -------
+    float
+
     Raises
     ------
     ValueError
@@ -126,7 +137,7 @@ def flat_trials(trial_list, rule):
     ValueError
         If it is none of these, or the dict does not have the rule.
     """
-    if isinstance(trial_list, dict):
+    if isinstance(trial_list, Mapping):
         return sorted({trial for trials in _stages_of_rule(trial_list, rule).values() for trial in trials})
     return _trial_numbers(trial_list)
 
@@ -155,7 +166,7 @@ def trials_by_stage(trial_list, hp, log, rule):
     ValueError
         As `flat_trials`, or if the log does not have a trial number or the rule.
     """
-    if isinstance(trial_list, dict):
+    if isinstance(trial_list, Mapping):
         given = _stages_of_rule(trial_list, rule)
         stage_by_trial = {trial: stage for stage in STAGES for trial in given[stage]}
     else:
@@ -165,12 +176,22 @@ def trials_by_stage(trial_list, hp, log, rule):
 
 
 def present_trials(model_dir, trials, rule):
-    """Those trial numbers whose activity is on disk or can be computed; one warning names the others.
+    """Return those trial numbers whose activity is on disk or can be computed; one warning names the others.
+
+    Parameters
+    ----------
+    model_dir : str
+    trials : list of int
+    rule : str
+
+    Returns
+    -------
+    list of int
 
     Raises
     ------
     FileNotFoundError
-        When none is left.
+        If none is left.
     """
     on_disk = set(checkpoint_trials(model_dir))
     present = [t for t in trials if t in on_disk or activity_file(model_dir, t, rule).exists()]
@@ -190,55 +211,121 @@ def _shortened(names, limit=8):
 
 
 def present_stages(hp, log, model_dir, rule, trial_list):
-    """The checkpoints of a trial list that are on disk, by stage of maturation.
+    """Return the checkpoints of a trial list that are on disk, by stage of maturation.
+
+    Parameters
+    ----------
+    hp, log : dict
+    model_dir, rule : str
+    trial_list : range, list, tuple, array, or dict
+        As for `flat_trials`.
 
     Returns
     -------
-    {stage: trial numbers}
-        A stage without checkpoints is absent.
+    dict
+        ``{stage: trial numbers}``; a stage without checkpoints is absent.
+
+    Raises
+    ------
+    ValueError
+        As `trials_by_stage`.
+    FileNotFoundError
+        If none of the checkpoints is on disk.
     """
     present = present_trials(model_dir, flat_trials(trial_list, rule), rule)
-    if not isinstance(trial_list, dict):
+    if not isinstance(trial_list, Mapping):
         return trials_by_stage(present, hp, log, rule)
     kept = {stage: [t for t in trials if t in present] for stage, trials in trial_list[rule].items()}
     return trials_by_stage({rule: kept}, hp, log, rule)
 
 
 def stage_by_trial(stages):
-    """{trial number: stage}, in the order of trial numbers."""
+    """Return ``{trial number: stage}`` of ``{stage: trial numbers}``, in the order of trial numbers."""
     return dict(sorted((trial, stage) for stage in STAGES for trial in stages.get(stage, ())))
 
 
+def performance_of(log, rule, trials):
+    """Return ``{trial number: logged performance}`` of some checkpoints; see `performance_at`."""
+    return {trial: performance_at(log, rule, trial) for trial in trials}
+
+
 def mean_performance(log, rule, trials):
-    """Mean logged performance of some checkpoints."""
+    """Return the mean logged performance of some checkpoints; see `performance_at`."""
     return float(np.mean([performance_at(log, rule, trial) for trial in trials]))
 
 
 def range_name(trial_list, rule):
-    """What file names call a trial list: '(first, last)' and the step, or 'auto_choose' and None for a stage dict."""
-    if isinstance(trial_list, dict):
+    """Return what file names call a trial list.
+
+    Parameters
+    ----------
+    trial_list : range, list, tuple, array, or dict
+        As for `flat_trials`.
+    rule : str
+
+    Returns
+    -------
+    span : str
+        '(first, last)', or 'auto_choose' for a stage dict.
+    step : int or None
+        Difference of the first two trial numbers; None for a stage dict or a single trial number.
+    """
+    if isinstance(trial_list, Mapping):
         return "auto_choose", None
     trials = flat_trials(trial_list, rule)
     return f"({trials[0]}, {trials[-1]})", trials[1] - trials[0] if len(trials) > 1 else None
 
 
 def kept_to_disk(ranges, model_dir):
-    """Those trial numbers of {rule: {stage: trial numbers}} that have a checkpoint on disk."""
+    """Return those trial numbers of ``{rule: {stage: trial numbers}}`` that have a checkpoint on disk."""
     on_disk = set(checkpoint_trials(model_dir))
     return {r: {s: [t for t in trials if t in on_disk] for s, trials in stages.items()} for r, stages in ranges.items()}
 
 
+def evenly_thinned(trials, number):
+    """Return at most `number` of some trial numbers, evenly spread over their positions, the last one among them.
+
+    Parameters
+    ----------
+    trials : sequence of int
+    number : int
+        At least 1. From 2 on, the first one is kept too.
+
+    Returns
+    -------
+    list of int
+
+    Raises
+    ------
+    ValueError
+        If `number` is not an integer of at least 1.
+    """
+    most = min(_integer("number", number, at_least=1), len(trials))
+    return [trials[i] for i in np.unique(np.linspace(len(trials) - 1, 0, most).astype(int))]
+
+
 def spread_over(ranges, number):
-    """At most `number` trial numbers of each rule and stage, evenly spread, the last one among them."""
-    return {r: {s: _spread(trials, number) for s, trials in stages.items()} for r, stages in ranges.items()}
-
-
-def _spread(trials, number):
-    return [trials[i] for i in np.unique(np.linspace(len(trials) - 1, 0, min(number, len(trials))).astype(int))]
+    """Return ``{rule: {stage: trial numbers}}`` with each list thinned by `evenly_thinned`."""
+    return {r: {s: evenly_thinned(trials, number) for s, trials in stages.items()} for r, stages in ranges.items()}
 
 
 def nearest_to_target(hp, log, rule, stages):
-    """{stage: the trial number whose performance is nearest to the stage's target}, of {stage: trial numbers}."""
+    """Return the checkpoint of each stage whose performance is nearest to the stage's target.
+
+    Parameters
+    ----------
+    hp : dict
+        Has early_target_perf, mid_target_perf and mature_target_perf.
+    log : dict
+    rule : str
+    stages : dict
+        ``{stage: trial numbers}``.
+
+    Returns
+    -------
+    dict
+        ``{stage: trial number}``; a stage without trial numbers is absent.
+    """
 
     def distance(trial, stage):
         return abs(performance_at(log, rule, trial) - hp[f"{stage}_target_perf"])
@@ -268,15 +355,17 @@ def _stages_of_rule(stage_dict, rule):
     if rule not in stage_dict:
         raise ValueError(f"trial_list has no stages of rule {rule!r}. It has {', '.join(map(str, stage_dict))}.")
     stages = stage_dict[rule]
-    if not isinstance(stages, dict) or not set(stages) <= set(STAGES):
-        raise ValueError(f"trial_list[{rule!r}] must be a dict of the stages {', '.join(STAGES)}, not {stages!r}.")
+    if not isinstance(stages, Mapping) or not set(stages) <= set(STAGES):
+        raise ValueError(
+            f"trial_list[{rule!r}] must be a dict of the stages {', '.join(STAGES)}, not {_quoted(stages)}."
+        )
     return {stage: _trial_numbers(stages.get(stage, ())) for stage in STAGES}
 
 
 def _trial_numbers(trials):
     values = trials if isinstance(trials, range | list | tuple | np.ndarray) else None
     if values is None or np.ndim(values) != 1:
-        raise ValueError(f"trial_list must be a range, list, tuple, array or stage dict, not {trials!r}.")
+        raise ValueError(f"trial_list must be a range, list, tuple, array or stage dict, not {_quoted(trials)}.")
     return sorted({_integer("a trial number", trial, at_least=0) for trial in values})
 
 
@@ -286,5 +375,10 @@ def _integer(name, value, at_least):
     except TypeError:
         number = None
     if number is None or isinstance(value, bool) or number < at_least:
-        raise ValueError(f"{name} must be an integer of at least {at_least}, not {value!r}.")
+        raise ValueError(f"{name} must be an integer of at least {at_least}, not {_quoted(value)}.")
     return number
+
+
+def _quoted(value, limit=80):
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}…"

@@ -10,6 +10,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from rnn_maturation import figures
+from rnn_maturation.analysis.overview import GrowthOfPerformance
+from rnn_maturation.analysis.period import PeriodActivity
+from rnn_maturation.analysis.psth import EpochGrowth, EpochTTests, PSTHLog, PSTHResult
+from rnn_maturation.analysis.sample_neuron import SampleUnit
+from rnn_maturation.analysis.seldir import SharedUnits
+from rnn_maturation.analysis.tuning import TuningResult
 from rnn_maturation.stages import STAGES
 
 EPOCHS = {"fix1": (None, 50), "delay1": (50, 55), "stim1": (55, 60), "distract1": (60, 70), "go1": (55, None)}
@@ -20,16 +26,20 @@ def stage_results():
     return {stage: {"PSTH": curve + i, "growth": 0.5, "n_num": 12.4} for i, stage in enumerate(STAGES)}
 
 
+def psth_figure(norm=True):
+    return figures.psth(PSTHResult(stage_results(), EPOCHS, 20, norm, "ODR"))
+
+
 def test_every_stage_has_its_own_colour_and_marker():
     assert list(figures.STAGE_COLOURS) == list(STAGES)
     assert len(set(figures.STAGE_COLOURS.values())) == len(set(figures.STAGE_MARKERS.values())) == len(STAGES)
 
 
 def test_psth_is_labelled():
-    figure = figures.psth(stage_results(), EPOCHS, 20, True, "ODR")
+    figure = psth_figure()
     ax = figure.axes[0]
     assert isinstance(figure, Figure)
-    assert ax.get_xlabel() == "Time in trial (s)" and "fixation level" in ax.get_ylabel()
+    assert ax.get_xlabel() == "Time in trial (s)" and "fixation rate" in ax.get_ylabel()
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [f"{stage}_0.50_n12" for stage in STAGES]
     assert {text.get_text() for text in ax.texts} == {"fix1", "delay1", "stim1", "distract1", "go"}
     np.testing.assert_allclose(ax.lines[1].get_xdata()[:2], [0, 0.02])
@@ -37,24 +47,31 @@ def test_psth_is_labelled():
 
 def test_gaps_are_named():
     only = {"mid": stage_results()["mid"]}
-    legend = figures.psth(only, EPOCHS, 20, False, "ODR").axes[0].get_legend()
+    legend = figures.psth(PSTHResult(only, EPOCHS, 20, False, "ODR")).axes[0].get_legend()
     assert "no early, mature stage" in [text.get_text() for text in legend.get_texts()]
 
 
 def test_figures_of_nothing_can_be_drawn(tmp_path):
     empty = {stage: {**result, "PSTH": np.full(100, np.nan)} for stage, result in stage_results().items()}
     nothing = pd.DataFrame({"inter": [np.nan], "samedir": [np.nan], "diffdir": [np.nan]}, index=[0])
-    drawn = [
-        figures.psth(empty, EPOCHS, 20, True, ""),
-        figures.epoch_mean_growth([0, 1], [np.nan, np.nan], ["early", None], True, ""),
-        figures.p_heatmap(np.full((2, 2), np.nan), [0, 1280], ""),
-        figures.period_activity({"mid": np.array([]), "early": np.array([np.nan])}, 0.5, "", True, ""),
-        figures.shared_units(nothing, ""),
-        figures.saccade_errors({"early": np.array([])}, {"early": ""}, ""),
-        figures.growth_of_performance([0], {"odr": [0.1]}, {"odr": "ODR"}, {"odr": {"early": [], "mid": [0]}}),
-        figures.polar_tuning(np.full(8, np.nan), ""),
-        figures.sample_unit(np.zeros((8, 100)), np.zeros(8), EPOCHS, 20, ""),
+    growth = pd.DataFrame({"trial": [0, 1], "mean_activity": [np.nan, np.nan], "stage": ["early", None]})
+    p = pd.DataFrame(np.full((2, 2), np.nan), [0, 1280], [0, 1280])
+    activity = {"mid": np.array([]), "early": np.array([np.nan])}
+    curve = {"curve": np.full(9, np.nan), "fit": None, "width": np.nan, "n_units": 0.0, "growth": 0.1}
+    unit = SampleUnit(np.zeros((8, 100)), np.zeros(8), 0, EPOCHS, 20)
+    results = [
+        PSTHResult(empty, EPOCHS, 20),
+        PSTHLog({0: np.zeros((0, 100)), 1280: np.full((2, 100), np.nan)}, {}, EPOCHS, 20),
+        EpochGrowth(growth),
+        EpochTTests(p, {}),
+        PeriodActivity({"F": np.nan, "p": np.nan, "df": [0.0, 0.0], "activity": activity}),
+        TuningResult({"stages": {"mid": curve}, "height_ttest": {}}, 8),
+        SharedUnits(nothing),
+        GrowthOfPerformance({"odr": {"early": [], "mid": [0]}}, np.array([0]), {"odr": np.array([0.1])}, {}),
+        unit,
     ]
+    drawn = [result.plot() for result in results]
+    drawn += [unit.plot_polar(), figures.saccade_errors({"early": np.array([])}, {"early": ""}, "")]
     for number, figure in enumerate(drawn):
         figures.save_figure(figure, tmp_path / str(number))
 
@@ -67,10 +84,28 @@ def test_bins_have_the_width_asked_for_unless_too_many(width):
         np.testing.assert_allclose(edges, np.arange(-1, 3.6, 0.5))
 
 
+def test_one_png_by_default(tmp_path):
+    assert figures.save_figure(psth_figure(), tmp_path / "x.y") == tmp_path / "x.y.png"
+    assert [file.name for file in tmp_path.iterdir()] == ["x.y.png"]
+
+
+def test_formats_are_chosen_once_for_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "FORMATS", figures.FORMATS)  # put back after the test
+    figures.use_formats(["svg", "png", "svg"])
+    assert figures.save_figure(psth_figure(), tmp_path / "x") == tmp_path / "x.svg"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["x.png", "x.svg"]
+    for wrong in (["png", "eps"], [], "jpg"):
+        with pytest.raises(ValueError, match="Unknown figure format.*choose from png, pdf, svg"):
+            figures.use_formats(wrong)
+    with pytest.raises(ValueError, match="eps"):
+        figures.save_figure(psth_figure(), tmp_path / "y", "eps")
+    assert not list(tmp_path.glob("y*"))
+
+
 def test_files_are_written_in_three_formats_and_always_the_same(tmp_path):
     contents = []
     for folder in ("a", "b"):
-        png = figures.save_figure(figures.psth(stage_results(), EPOCHS, 20, True, "ODR"), tmp_path / folder / "x.y")
+        png = figures.save_figure(psth_figure(), tmp_path / folder / "x.y", ("png", "pdf", "svg"))
         assert png == tmp_path / folder / "x.y.png"
         files = sorted((tmp_path / folder).iterdir())
         assert [file.name for file in files] == ["x.y.pdf", "x.y.png", "x.y.svg"]
@@ -80,7 +115,7 @@ def test_files_are_written_in_three_formats_and_always_the_same(tmp_path):
 
 def test_style_is_set_for_the_figure_only():
     before = dict(matplotlib.rcParams)
-    figures.psth(stage_results(), EPOCHS, 20, True, "ODR")
+    psth_figure()
     assert dict(matplotlib.rcParams) == before
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from rnn_maturation.stages import (
     STAGES,
+    evenly_thinned,
     flat_trials,
     performance_at,
     range_auto_select,
@@ -244,3 +245,28 @@ def test_performance_at():
         performance_at(log, "gap", 0)
     with pytest.raises(ValueError, match="the log is empty"):
         performance_at({"trials": [], "perf_odr": []}, "odr", 0)
+
+
+# ------------------------------------------------------------------------------------------------------------ thinning
+
+
+@given(st.lists(st.integers(0, 1000), max_size=30, unique=True).map(sorted), st.integers(1, 40))
+def test_thinned_trials_are_some_of_them_with_both_ends(trials, number):
+    thinned = evenly_thinned(trials, number)
+    assert len(thinned) == min(number, len(trials)) and set(thinned) <= set(trials) and thinned == sorted(thinned)
+    if trials:
+        assert thinned[-1] == trials[-1] and (number == 1 or thinned[0] == trials[0])
+    gaps = [trials.index(b) - trials.index(a) for a, b in zip(thinned, thinned[1:], strict=False)]
+    assert not gaps or max(gaps) - min(gaps) <= 1
+
+
+@pytest.mark.parametrize("number", [0, -1, 1.5, None])
+def test_thinning_to_no_number_is_refused(number):
+    with pytest.raises(ValueError, match="number must be an integer of at least 1"):
+        evenly_thinned([1, 2, 3], number)
+
+
+def test_messages_quote_long_trial_lists_in_short():
+    with pytest.raises(ValueError) as refused:
+        flat_trials(set(range(100_000)), "odr")
+    assert len(str(refused.value)) < 300

@@ -1,11 +1,60 @@
 """What a run is, and how its performance grew."""
 
 import numpy as np
+import pandas as pd
 
 from rnn_maturation import figures
+from rnn_maturation.analysis.results import MappingResult, labelled
 from rnn_maturation.model_directory import figure_dir
-from rnn_maturation.stages import range_auto_select, smooth
+from rnn_maturation.stages import STAGES, range_auto_select, smooth
 from rnn_maturation.task import rule_name
+
+
+@labelled
+class GrowthOfPerformance(MappingResult):
+    """Performance of each rule over training, and the checkpoints of each stage of maturation.
+
+    Attributes
+    ----------
+    data : dict
+        ``{rule: {stage: trial numbers}}``; empty where no checkpoints were chosen.
+    trials : (n,) array
+        Training trials at each evaluation.
+    curves : dict
+        ``{rule: (n,) array}``, performance (share of correct trials), smoothed if asked for.
+    names : dict
+        ``{rule: name to show}``.
+    """
+
+    data: dict
+    trials: np.ndarray
+    curves: dict
+    names: dict
+
+    def to_frame(self):
+        """Return a table with a row for each rule and evaluation.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns rule, trial, performance, and early, mid, mature: whether the checkpoint is in that stage.
+        """
+        tables = []
+        for rule, curve in self.curves.items():
+            table = pd.DataFrame({"rule": rule, "trial": self.trials, "performance": curve})
+            for stage in STAGES:
+                table[stage] = np.isin(self.trials, self.data.get(rule, {}).get(stage, ()))
+            tables.append(table)
+        return pd.concat(tables, ignore_index=True)
+
+    def plot(self):
+        """Draw performance against training trials, the chosen checkpoints shaded (Fig. S7).
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        return figures.growth_of_performance(self)
 
 
 def print_basic_info(
@@ -18,6 +67,7 @@ def print_basic_info(
     avr_window=9,
     perf_margin=0.05,
     max_trial_num_limit=30,
+    save=True,
 ):
     """Print what a run is and draw the growth of performance of each rule (Fig. S7).
 
@@ -27,26 +77,56 @@ def print_basic_info(
     model_dir : str
     smooth_growth : bool
         Draw the curves smoothed with `smooth_window`.
+    smooth_window : int
+        In evaluations, see `stages.smooth`.
     auto_range_select : bool
         Choose the checkpoints of each stage, shade and return them.
     avr_window, perf_margin, max_trial_num_limit
-        As in `maturation.range_auto_select`.
+        As in `stages.range_auto_select`.
+    save : bool
+        Write the figure.
 
     Returns
     -------
-    {rule: {stage: trial numbers}} or None
+    GrowthOfPerformance or None
+        Can be used as ``{rule: {stage: trial numbers}}``, the stage dict that other analyses take as trial_list; None
+        without `auto_range_select`.
     """
     trials = log["trials"]
     rules = [rule for rule in rule_name if "perf_" + rule in log]
     print(f"rules trained: {', '.join(hp.get('rule_trains', rules))}")
     step = trials[1] - trials[0] if len(trials) > 1 else None
     print(f"last trial number: {trials[-1]}, step: {step}, count: {len(trials)}")
-    curves = {rule: np.asarray(log["perf_" + rule]) for rule in rules}
-    ranges = None
+    curves = {rule: log["perf_" + rule] for rule in rules}
+    ranges = {}
     if auto_range_select:
         limits = {"avr_window": avr_window, "perf_margin": perf_margin, "max_trial_num_limit": max_trial_num_limit}
         ranges = {rule: range_auto_select(hp, log, curve, **limits) for rule, curve in curves.items()}
-    shown = {rule: smooth(curve, smooth_window) if smooth_growth else curve for rule, curve in curves.items()}
-    figure = figures.growth_of_performance(trials, shown, rule_name, ranges)
-    figures.save_figure(figure, figure_dir(model_dir) / "growth_of_performance")
-    return ranges
+    result = compute_growth_of_performance(trials, curves, smooth_window if smooth_growth else None, ranges)
+    if save:
+        figures.save_figure(result.plot(), figure_dir(model_dir) / "growth_of_performance")
+    return result if auto_range_select else None
+
+
+def compute_growth_of_performance(trials, curves, smooth_window=None, ranges=None):
+    """Compute the curves of performance over training.
+
+    Parameters
+    ----------
+    trials : (n,) array
+        Training trials at each evaluation.
+    curves : dict
+        ``{rule: (n,) array}``, performance.
+    smooth_window : int, optional
+        In evaluations, see `stages.smooth`; default: not smoothed.
+    ranges : dict, optional
+        ``{rule: {stage: trial numbers}}``, the chosen checkpoints.
+
+    Returns
+    -------
+    GrowthOfPerformance
+    """
+    curves = {rule: np.asarray(curve, dtype=float) for rule, curve in curves.items()}
+    if smooth_window is not None:
+        curves = {rule: smooth(curve, smooth_window) for rule, curve in curves.items()}
+    return GrowthOfPerformance(ranges or {}, np.asarray(trials), curves, {r: rule_name.get(r, r) for r in curves})

@@ -4,14 +4,55 @@ import warnings
 
 import numpy as np
 import pandas as pd
-from statsmodels.formula.api import ols
-from statsmodels.stats.anova import anova_lm
+from scipy.stats import f_oneway
 
 from rnn_maturation import figures
-from rnn_maturation.analysis.psth import epoch_unit_means
+from rnn_maturation.analysis.psth import epoch_psths, epoch_unit_means, selection_title
+from rnn_maturation.analysis.results import MappingResult, labelled
 from rnn_maturation.analysis.selectivity import DEFAULT_TYPES, check_types
 from rnn_maturation.model_directory import figure_dir
-from rnn_maturation.task import rule_name
+from rnn_maturation.stages import stage_by_trial
+
+
+@labelled
+class PeriodActivity(MappingResult):
+    """Mean activity of units in a period, by stage of maturation, and its one-way ANOVA.
+
+    Attributes
+    ----------
+    data : dict
+        'F', 'p' (nan with a single stage), 'df': [between, residual], 'activity': ``{stage: (n_units,) unit means}``.
+    bin_width : float
+        Width of the histogram's bins, in the units of activity.
+    norm : bool
+        Whether the activity is rate / fixation rate − 1, else the rate.
+    title : str
+    """
+
+    data: dict
+    bin_width: float = 0.5
+    norm: bool = True
+    title: str = ""
+
+    def to_frame(self):
+        """Return a table with a row for each unit mean.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns stage, activity.
+        """
+        tables = [pd.DataFrame({"stage": stage, "activity": a}) for stage, a in self["activity"].items()]
+        return pd.concat(tables, ignore_index=True)
+
+    def plot(self):
+        """Draw densities and box plots of the stages (Fig. S1).
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        return figures.period_activity(self)
 
 
 def neuron_period_activity_analysis(
@@ -27,6 +68,7 @@ def neuron_period_activity_analysis(
     PSTH_log=None,
     last_step=True,
     bin_wid=0.5,
+    save=True,
 ):
     """Compare the units' mean activity in an epoch or window between stages: one-way ANOVA, type II (Fig. S1).
 
@@ -42,48 +84,92 @@ def neuron_period_activity_analysis(
     n_types, norm, PSTH_log
         As in `plot_PSTH`.
     last_step : bool
-        Take each stage's last checkpoint only, else all (then a unit counts once a checkpoint).
+        Take only the last checkpoint of each stage, else all of them (then a unit counts once per checkpoint).
     bin_wid : float
         Width of the histogram's bins.
+    save : bool
+        Write the figure.
 
     Returns
     -------
-    dict
-        'F', 'p' (nan with a single stage), 'df': [between, residual], 'activity': {stage: unit means}.
+    PeriodActivity
+        Can be used as ``{'F', 'p', 'df': [between, residual], 'activity': {stage: unit means}}``; F and p are nan with
+        a single stage.
 
     Raises
     ------
     ValueError
-        An unknown rule, epoch or type of units, or a damaged file; names it.
+        For an unknown rule, epoch or type of units, a damaged file, or a PSTH_log of other checkpoints.
     FileNotFoundError
-        None of the checkpoints is on disk. Some missing: one warning.
+        If none of the checkpoints is on disk. If some are missing, one warning names them.
     """
-    stages, unit_means = epoch_unit_means(
+    stages, steps, psths = epoch_psths(
         hp, log, trial_list, model_dir, rule, seltive_epoch, analy_epoch, n_types, norm, PSTH_log
     )
-    activity = {}
-    for stage, trials in stages.items():
-        activity[stage] = np.concatenate([unit_means[trial] for trial in (trials[-1:] if last_step else trials)])
-    empty = [stage for stage, values in activity.items() if not len(values)]
-    if empty:
-        warnings.warn(f"{rule}: no unit of these types in stage {', '.join(empty)}; it is left out.", stacklevel=2)
-    result = {**stage_anova(activity), "activity": activity}
-    period = analy_epoch if isinstance(analy_epoch, str) else "{}_{}".format(*analy_epoch)
-    title = f"{rule_name[rule]}, units selective in {seltive_epoch}: activity in {period.replace('_', '–')}"
-    title += "" if isinstance(analy_epoch, str) else " ms"
-    text = f"one-way ANOVA: F({result['df'][0]:.0f}, {result['df'][1]:.0f}) = {result['F']:.2f}, p = {result['p']:.2g}"
-    figure = figures.period_activity(activity, bin_wid, text, norm, title)
-    folder = figure_dir(model_dir, rule, seltive_epoch) / "_".join(check_types(n_types))
-    figures.save_figure(figure, folder / f"{rule}_{period}_activity_oneway_anova_analysis")
+    stages = {stage: trials[-1:] if last_step else trials for stage, trials in stages.items()}
+    is_epoch = isinstance(analy_epoch, str)
+    period = analy_epoch if is_epoch else "{}–{} ms".format(*analy_epoch)
+    title = selection_title(rule, seltive_epoch, n_types, stage_by_trial(stages)) + f", activity in {period}"
+    result = compute_period_activity(psths, steps, stages, bin_wid, norm, title)
+    if save:
+        name = analy_epoch if is_epoch else "{}_{}".format(*analy_epoch)
+        folder = figure_dir(model_dir, rule, seltive_epoch) / "_".join(check_types(n_types))
+        figures.save_figure(result.plot(), folder / f"{rule}_{name}_activity_oneway_anova_analysis")
     return result
 
 
+# -------------------------------------------------------------------------------------------------- arrays in and out
+
+
+def compute_period_activity(psths, steps, stages, bin_width=0.5, norm=True, title=""):
+    """Compute the units' mean activity over some steps in each stage, and its one-way ANOVA between stages.
+
+    Parameters
+    ----------
+    psths : PSTHLog or dict
+        ``{trial number: (n_units, n_time) array}``.
+    steps : slice
+    stages : dict
+        ``{stage: trial numbers}``; the units of all of them are pooled.
+    bin_width : float
+        Width of the histogram's bins.
+    norm : bool
+        Whether `psths` are divided by the fixation rate.
+    title : str
+
+    Returns
+    -------
+    PeriodActivity
+        A stage without units is left out of the test, with one warning.
+    """
+    means = epoch_unit_means(psths, steps)
+    activity = {stage: np.concatenate([means[trial] for trial in trials]) for stage, trials in stages.items()}
+    empty = [stage for stage, values in activity.items() if not len(values)]
+    if empty:
+        where = title.split("\n")[0] or "period"
+        warnings.warn(f"{where}: no unit of these types in stage {', '.join(empty)}; it is left out.", stacklevel=3)
+    return PeriodActivity({**stage_anova(activity), "activity": activity}, bin_width, norm, title)
+
+
 def stage_anova(activity):
-    """One-way ANOVA (type II) of values by stage: {'F', 'p', 'df': [between, residual]}, nan with a single stage."""
-    table = pd.concat([pd.DataFrame({"stage": s, "rate": values}) for s, values in activity.items()])
-    n_stages, n_units = table["stage"].nunique(), len(table)
-    if n_stages < 2 or n_units <= n_stages:
-        return {"F": np.nan, "p": np.nan, "df": [float(max(n_stages - 1, 0)), float(max(n_units - n_stages, 0))]}
-    anova = anova_lm(ols("rate ~ C(stage)", table).fit(), typ=2)
-    f, p = (float(anova.loc["C(stage)", column]) for column in ("F", "PR(>F)"))
-    return {"F": f, "p": p, "df": [float(anova.loc["C(stage)", "df"]), float(anova.loc["Residual", "df"])]}
+    """Return the one-way ANOVA of values by stage.
+
+    With one factor, the sums of squares of type I, II and III are the same.
+
+    Parameters
+    ----------
+    activity : dict
+        ``{stage: (n,) array}``; empty ones are left out.
+
+    Returns
+    -------
+    dict
+        'F', 'p', 'df': [between, residual]; F and p are nan with a single stage or no more values than stages.
+    """
+    samples = [np.asarray(values, dtype=float) for values in activity.values() if len(values)]
+    n_stages, n_units = len(samples), sum(map(len, samples))
+    df = [float(max(n_stages - 1, 0)), float(max(n_units - n_stages, 0))]
+    if not all(df):
+        return {"F": np.nan, "p": np.nan, "df": df}
+    test = f_oneway(*samples)
+    return {"F": float(test.statistic), "p": float(test.pvalue), "df": df}

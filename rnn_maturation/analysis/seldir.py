@@ -1,38 +1,77 @@
-"""Units that are selective in two tasks: do they prefer the same location in both?"""
+"""Units that are selective in two tasks, and whether they prefer the same location in both."""
 
 import numpy as np
 import pandas as pd
 
 from rnn_maturation import figures
-from rnn_maturation.analysis.conditions import check_epochs, task_info
+from rnn_maturation.analysis.conditions import as_list, check_epochs, task_info
+from rnn_maturation.analysis.psth import trials_text
+from rnn_maturation.analysis.results import TableResult, labelled
 from rnn_maturation.analysis.selectivity import check_types, complete_neuron_info, load_neuron_info, select_units
 from rnn_maturation.model_directory import atomic_write, figure_dir, load_hp
 from rnn_maturation.stages import flat_trials, present_trials
 from rnn_maturation.task import rule_name
 
 
-def seldir_analysis(model_dir, rule1, epoch1, rule2, epoch2, trial_list, n_types):
-    """Count the units of given types in both tasks, and those with the same and with another preferred location.
+@labelled
+class SharedUnits(TableResult):
+    """Number of units that are selective in two tasks at each checkpoint.
+
+    Attributes
+    ----------
+    data : pandas.DataFrame
+        Index trial; columns inter (units selective in both tasks), samedir (of those with the same preferred
+        location), diffdir (with different ones); nan without checkpoint.
+    title : str
+    """
+
+    data: pd.DataFrame
+    title: str = ""
+
+    def to_frame(self):
+        """Return a table with a row for each checkpoint.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns trial, inter, samedir, diffdir.
+        """
+        return self.data.reset_index()
+
+    def plot(self):
+        """Draw the numbers of units against training trials.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        return figures.shared_units(self)
+
+
+def seldir_analysis(model_dir, rule1, epoch1, rule2, epoch2, trial_list, n_types, save=True):
+    """Count the units of given types in both tasks, and those with the same and with different preferred locations.
 
     Parameters
     ----------
     model_dir : str
     rule1, epoch1, rule2, epoch2 : str
     trial_list : range, list, tuple, array or stage dict
-        Of a dict, rule1's stages.
+        Of a stage dict, the stages of rule1.
     n_types : tuple of str
+    save : bool
+        Write the figure and beside it the table as xlsx.
 
     Returns
     -------
-    pandas.DataFrame
-        inter, samedir, diffdir (nan without checkpoint); index trial number. Also written as xlsx beside the figure.
+    SharedUnits
+        Can be used as a pandas.DataFrame: inter, samedir, diffdir (nan without checkpoint); index trial number.
 
     Raises
     ------
     ValueError
-        An unknown rule, epoch or type of units, or a damaged file; names it.
+        For an unknown rule, epoch or type of units, or a damaged file; the message names it.
     FileNotFoundError
-        None of the checkpoints is on disk. Some missing: one warning.
+        If none of the checkpoints is on disk. If some are missing, one warning names them.
     """
     kinds = check_types(n_types)
     hp = load_hp(model_dir)
@@ -40,26 +79,61 @@ def seldir_analysis(model_dir, rule1, epoch1, rule2, epoch2, trial_list, n_types
         raise FileNotFoundError(f"{model_dir} has no hp.json: it is not a model directory.")
     requested = flat_trials(trial_list, rule1)
     trials = present_trials(model_dir, present_trials(model_dir, requested, rule1), rule2)
-    tasks = ((rule1, epoch1), (rule2, epoch2))
-    for rule, epoch in tasks:
+    selected = []
+    for rule, epoch in ((rule1, epoch1), (rule2, epoch2)):
         check_epochs(task_info(hp, model_dir, rule), rule, epoch)
         complete_neuron_info(hp, model_dir, trials, rule, epoch)
-    rows = {}
-    for trial in trials:
-        both = [load_neuron_info(model_dir, trial, rule, epoch) for rule, epoch in tasks]
-        rows[trial] = count_shared(*(select_units(neuron_info, kinds) for neuron_info in both))
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=["inter", "samedir", "diffdir"]).reindex(requested)
+        selected.append({t: select_units(load_neuron_info(model_dir, t, rule, epoch), kinds) for t in trials})
+    types = " + ".join(kind.removesuffix("_neurons") for kind in as_list(kinds))
+    title = f"Units selective in {rule_name[rule1]} {epoch1} and {rule_name[rule2]} {epoch2} ({types})\n"
+    result = compute_shared_units(*selected, requested, title + trials_text(trials))
+    if save:
+        stem = figure_dir(model_dir) / f"{rule1}_{epoch1}_{rule2}_{epoch2}_{'_'.join(kinds)}_seldir_analysis"
+        figures.save_figure(result.plot(), stem)
+        with atomic_write(f"{stem}.xlsx") as temporary:
+            result.data.to_excel(temporary)
+    return result
+
+
+# -------------------------------------------------------------------------------------------------- arrays in and out
+
+
+def compute_shared_units(first, second, trials=None, title=""):
+    """Count the units that are selective in two tasks at each checkpoint.
+
+    Parameters
+    ----------
+    first, second : dict
+        ``{trial number: (units, preferred)}`` of each task: (n_units,) int arrays of units and of the index of their
+        preferred location, see `selectivity.select_units`.
+    trials : list of int, optional
+        Rows of the table, also those without checkpoint; default: those of `first`.
+    title : str
+
+    Returns
+    -------
+    SharedUnits
+    """
+    rows = {trial: count_shared(first[trial], second[trial]) for trial in first}
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["inter", "samedir", "diffdir"])
+    table = table.reindex(list(first) if trials is None else trials)
     table.index.name = "trial"
-    title = f"Units selective in {rule_name[rule1]} {epoch1} and {rule_name[rule2]} {epoch2}"
-    stem = figure_dir(model_dir) / f"{rule1}_{epoch1}_{rule2}_{epoch2}_{'_'.join(kinds)}_seldir_analysis"
-    figures.save_figure(figures.shared_units(table, title), stem)
-    with atomic_write(f"{stem}.xlsx") as temporary:
-        table.to_excel(temporary)
-    return table
+    return SharedUnits(table, title)
 
 
 def count_shared(first, second):
-    """(units in both, of those with the same, and with another preferred location) of two (units, locations) pairs."""
+    """Count the units that two selections share.
+
+    Parameters
+    ----------
+    first, second : (units, preferred)
+        (n_units,) int arrays of units and of the index of their preferred location.
+
+    Returns
+    -------
+    n_shared, n_same, n_different : int
+        Units in both; of those with the same, and with different preferred locations.
+    """
     shared, at_first, at_second = np.intersect1d(first[0], second[0], return_indices=True)
     same = int((first[1][at_first] == second[1][at_second]).sum())
     return len(shared), same, len(shared) - same

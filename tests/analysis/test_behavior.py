@@ -45,7 +45,7 @@ def test_distractors_at_all_distances(run, trials):
     assert performance.loc["mature", 4] == pytest.approx(correct.mean())
     folder = Path("figure/figure_run/odrd")
     assert (folder / "odrd_distractor_analysis_by_growth.png").exists()
-    assert (folder / "saccade_distribut_analysis_by_growth_dis_4.svg").exists()
+    assert (folder / "saccade_distribut_analysis_by_growth_dis_4.png").exists()
 
 
 def test_saccades(run, trials):

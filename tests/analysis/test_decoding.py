@@ -115,7 +115,7 @@ def test_decoder_analysis(run, trials):
     hp, _, model_dir = run
     scores = Decoder_analysis(hp, model_dir, trials[0], "overlap", window_size=10, stride=20)
     assert list(scores.index) == list(scores.columns) == ["0.0", "0.4", "0.8", "1.2"]
-    assert scores.loc["1.2", "1.2"] > 0.5 and Path("figure/figure_run/overlap/overlap_0_w200ms_s400ms.svg").exists()
+    assert scores.loc["1.2", "1.2"] > 0.5 and Path("figure/figure_run/overlap/overlap_0_w200ms_s400ms.png").exists()
     free = Decoder_analysis(hp, model_dir, trials[0], "overlap", window_size=10, stride=20, holdout="everywhere")
     assert free.shape == (4, 4) and free.loc["1.2", "1.2"] > 0.5
     assert Path("figure/figure_run/overlap/overlap_0_w200ms_s400ms_holdout_everywhere.png").exists()

@@ -161,7 +161,7 @@ def test_neuron_dpca(run, trials):
     assert Path("figure/figure_run/odr/RNNneuron_dPCA_rule_odr_trialnum_5120.png").exists()
     two = neuron_dPCA(hp, log, model_dir, trials[-1], "odr", appoint_loc_analysis=True)
     assert two.components["s"].shape == (10, 2, 175)
-    assert Path("figure/figure_run/odr/RNNneuron_dPCA_rule_odr_trialnum_5120_locs_[0, 4].svg").exists()
+    assert Path("figure/figure_run/odr/RNNneuron_dPCA_rule_odr_trialnum_5120_locs_[0, 4].png").exists()
     with pytest.raises(ValueError, match="appoint_locs must be two or more of the locations"):
         neuron_dPCA(hp, log, model_dir, trials[-1], "odr", appoint_loc_analysis=True, appoint_locs=[0, 8])
 
@@ -173,4 +173,4 @@ def test_recorded_neurons(tmp_path, monkeypatch, recorded_trials):
     assert result.components["st"].shape == (10, 8, 20)
     assert 0.5 < sum(ratio.sum() for ratio in result.explained_variance_ratio.values()) < 1.5
     assert real_neuron_dPCA(file, 20, appoint_loc_analysis=True).components["s"].shape == (10, 2, 20)
-    assert Path("figure/realneuron_dPCA_cells.pdf").exists()
+    assert Path("figure/realneuron_dPCA_cells.png").exists()

@@ -1,6 +1,9 @@
 from pathlib import Path
 
-from rnn_maturation.analysis import kept_to_disk, nearest_to_target, print_basic_info, spread_over
+import numpy as np
+
+from rnn_maturation.analysis import gen_PSTH_log, kept_to_disk, nearest_to_target, print_basic_info, spread_over
+from rnn_maturation.analysis.overview import compute_growth_of_performance
 from rnn_maturation.stages import present_stages, range_name, stage_by_trial
 
 
@@ -13,7 +16,37 @@ def test_basic_info(run, capsys):
     ranges = print_basic_info(hp, log, model_dir, auto_range_select=True, avr_window=0, max_trial_num_limit=2)
     assert set(ranges) == {"overlap", "zero_gap", "gap", "odr", "odrd", "gap500"}
     assert ranges["odr"] == {"early": [1280], "mid": [3840], "mature": [6400]}
-    assert all(Path(f"figure/figure_run/growth_of_performance.{ending}").exists() for ending in ("png", "pdf", "svg"))
+    assert [file.name for file in Path("figure/figure_run").iterdir()] == ["growth_of_performance.png"]
+
+
+def test_chosen_stages_are_a_trial_list_and_a_table(run):
+    hp, log, model_dir = run
+    options = {"auto_range_select": True, "avr_window": 0, "max_trial_num_limit": 2, "save": False}
+    ranges = print_basic_info(hp, log, model_dir, **options)
+    assert not Path("figure").exists()
+    assert list(gen_PSTH_log(hp, kept_to_disk(ranges, model_dir), model_dir, "odr", "stim1")) == [1280, 3840]
+    assert range_name(ranges, "odr") == ("auto_choose", None)
+    table = ranges.to_frame()
+    assert list(table) == ["rule", "trial", "performance", "early", "mid", "mature"] and len(table) == 36
+    assert table[table["mid"]]["trial"].unique().tolist() == [3840]
+
+
+def test_only_the_chosen_checkpoints_are_shaded():
+    trials = np.arange(0, 100, 10)
+    ranges = {"odr": {"early": [10, 20, 50], "mid": [], "mature": [90]}}
+    ax = compute_growth_of_performance(trials, {"odr": np.linspace(0, 1, 10)}, None, ranges).plot().axes[0]
+    shaded = sorted((patch.get_x() * 1000, (patch.get_x() + patch.get_width()) * 1000) for patch in ax.patches)
+    np.testing.assert_allclose(shaded, [(5, 25), (45, 55), (85, 90)])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "early, 3 checkpoints",
+        "mature, 1 checkpoint",
+    ]
+
+
+def test_curves_are_smoothed_if_asked_for():
+    raw = compute_growth_of_performance([0, 1, 2], {"odr": [0, 1, 0.5]})
+    assert raw.curves["odr"].tolist() == [0, 1, 0.5] and raw == {}
+    assert compute_growth_of_performance([0, 1, 2], {"odr": [0, 1, 0.5]}, 1).curves["odr"].tolist() == [0.5, 0.75, 0.5]
 
 
 def test_checkpoints_for_scripts(run, trials):

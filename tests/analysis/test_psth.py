@@ -1,3 +1,4 @@
+import ast
 import copy
 import json
 import warnings
@@ -16,8 +17,20 @@ from rnn_maturation.analysis import (
     plot_PSTH,
     plot_PSTH_neuron_selected,
 )
-from rnn_maturation.analysis.psth import mean_over_units, pairwise_ttest, stage_means, unit_psths, window_steps
+from rnn_maturation.analysis.psth import (
+    compute_epoch_growth,
+    compute_epoch_ttests,
+    compute_psth,
+    compute_stage_psths,
+    mean_over_units,
+    pairwise_ttest,
+    stage_means,
+    unit_psths,
+    window_steps,
+)
+from rnn_maturation.analysis.selectivity import DEFAULT_TYPES, classify_units, select_units
 from rnn_maturation.model_directory import activity_file, load_pickle, neuron_info_file, save_pickle
+from rnn_maturation.stages import evenly_thinned
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FIXATION = slice(None, 50)
@@ -83,6 +96,63 @@ def test_windows_in_ms_and_epochs():
             window_steps({"dt": 20}, info, "odr", window)
 
 
+# ------------------------------------------------------------------------------------------ on a made-up recording
+
+EPOCHS = {"fix1": (None, 10), "stim1": (10, 20), "delay1": (20, 30), "go1": (30, None)}
+
+
+def recording(seed=0, n_locations=6, n_units=5):
+    """Poisson-like rates of units that prefer location = unit number, in irregular order of trials."""
+    rng = np.random.default_rng(seed)
+    locations = rng.permutation(np.repeat(np.arange(n_locations), 4))
+    activity = 5 + 0.1 * rng.random((35, len(locations), n_units))
+    activity[10:30] += 3 * (locations[:, None] == np.arange(n_units))
+    return activity, locations
+
+
+def test_a_recording_goes_from_selectivity_to_the_figure():
+    activity, locations = recording()
+    units, preferred = select_units(classify_units(activity, locations, EPOCHS, "stim1"), DEFAULT_TYPES)
+    assert units.tolist() == preferred.tolist() == [0, 1, 2, 3, 4]
+    result = compute_psth(activity, locations, units, preferred, EPOCHS, 20, name="monkey", title="prefrontal")
+    means = np.stack([activity[:, locations == unit, unit].mean(axis=1) for unit in units])
+    np.testing.assert_allclose(result["monkey"], means / means[:, :10].mean(axis=1, keepdims=True) - 1)
+    from_one = compute_psth(activity, locations + 1, units, preferred, EPOCHS, 20)  # locations 1 … 6 in the file
+    np.testing.assert_array_equal(from_one["recording"], result["monkey"])
+    opposite = compute_psth(activity, locations, units, preferred, EPOCHS, 20, norm=False, opposite=True)
+    np.testing.assert_allclose(opposite["recording"][1], activity[:, locations == 4, 1].mean(axis=1))
+    ax = result.plot().axes[0]
+    np.testing.assert_allclose(ax.lines[-1].get_ydata(), result["monkey"].mean(axis=0))
+    assert ax.get_title() == "prefrontal" and "fixation rate" in ax.get_ylabel()
+    assert result.to_frame().groupby("unit")["activity"].mean().to_numpy() == pytest.approx(result["monkey"].mean(1))
+    with pytest.raises(ValueError, match="a location for each trial"):
+        compute_psth(activity, locations[:-1], units, preferred, EPOCHS, 20)
+
+
+def test_stages_growth_and_tests_of_plain_arrays():
+    rng = np.random.default_rng(1)
+    psths = {session: rng.normal(number, 1, (n, 35)) for number, (session, n) in enumerate([(1, 3), (5, 4), (9, 6)])}
+    stages, performance = {"early": [1, 5], "mature": [9]}, {1: 0.2, 5: 0.4, 9: 1.0}
+    result = compute_stage_psths(psths, stages, performance, EPOCHS, 20, opposite=psths, title="a recording")
+    wanted = (psths[1].mean(axis=0) + psths[5].mean(axis=0)) / 2
+    np.testing.assert_allclose(result["early"]["PSTH"], wanted)
+    assert result["early"]["growth"] == pytest.approx(0.3) and result["early"]["n_num"] == 3.5
+    table = result.to_frame()
+    assert list(table) == ["stage", "direction", "time_ms", "activity", "performance", "n_units"]
+    early = table[(table["stage"] == "early") & (table["direction"] == "preferred")]
+    np.testing.assert_allclose(early["activity"], wanted)
+    assert early["time_ms"].iloc[-1] == 680 and result.plot().axes[0].get_title() == "a recording"
+    growth = compute_epoch_growth(psths, slice(20, 30), stages, [1, 5, 7, 9])
+    np.testing.assert_allclose(
+        growth["mean_activity"], [psths[t][:, 20:30].mean() if t != 7 else np.nan for t in growth.trial]
+    )
+    heat = compute_epoch_ttests(psths, slice(20, 30), performance)
+    first = heat.to_frame().query("trial_1 == 1 and trial_2 == 9")
+    assert first[["performance_1", "performance_2"]].to_numpy().tolist() == [[0.2, 1.0]]
+    wanted = ttest_ind(psths[1][:, 20:30].mean(axis=1), psths[9][:, 20:30].mean(axis=1)).pvalue
+    assert first["p"].item() == pytest.approx(wanted)
+
+
 # ----------------------------------------------------------------------------------------------------- on a run
 
 
@@ -111,7 +181,9 @@ def test_plot_psth_returns_and_draws_stages(run, trials):
         np.testing.assert_allclose(stages["early"]["PSTH"], wanted, rtol=1e-5)
     assert all((given[trial] == psths[trial]).all() for trial in trials)
     stem = Path("figure/figure_run/odr/stim1/exh_neurons_mix_neurons/odr_stim1_(0, 5120)_step_1280_PSTH")
-    assert all(stem.with_name(f"{stem.name}.{ending}").stat().st_size > 1000 for ending in ("png", "pdf", "svg"))
+    assert stem.with_name(f"{stem.name}.png").stat().st_size > 1000
+    title = stages.plot().axes[0].get_title()
+    assert "exh + mix" in title and "5 checkpoints from 0 to 5,120 trials" in title
 
 
 def test_range_and_stage_dict(run, trials):
@@ -166,7 +238,7 @@ def test_selected_units_are_the_same_in_all_checkpoints(run, trials):
     hp, log, model_dir = run
     stages = plot_PSTH_neuron_selected(hp, log, model_dir, "odr", "stim1", trials, plot_oppo_dir=True)
     listed = Path("figure/figure_run/odr/stim1/odr_stim1_(0, 5120)_step_1280selected_neurons.txt")
-    chosen = {int(unit) for unit in listed.read_text().split()}
+    chosen = set(ast.literal_eval(listed.read_text()))  # what a user pastes into a script
     limits = [
         {unit for unit, _, _ in load_pickle(neuron_info_file(model_dir, t, "odr", "stim1"))["selective_neurons"]}
         for t in trials
@@ -177,11 +249,34 @@ def test_selected_units_are_the_same_in_all_checkpoints(run, trials):
     assert list(one) == ["early"] and one["early"]["n_num"] == 1
 
 
+def test_selected_units_from_a_log_of_the_default_types(run, trials):
+    hp, log, model_dir = run
+    arguments = (hp, log, model_dir, "odr", "stim1", trials)
+    psths = gen_PSTH_log(hp, trials, model_dir, "odr", "stim1")
+    for trial in trials[:1]:  # a unit that is chosen later is inhibited at first, so that the log lacks it there
+        file = neuron_info_file(model_dir, trial, "odr", "stim1")
+        info = load_pickle(file)
+        moved = [*info["exh_neurons"], *info["mix_neurons"]][0]
+        members = {kind: [entry for entry in info[kind] if entry != moved] for kind in DEFAULT_TYPES}
+        save_pickle(file, {**info, **members, "inh_neurons": [*info["inh_neurons"], moved]})
+        psths = {**psths, **gen_PSTH_log(hp, [trial], model_dir, "odr", "stim1")}
+    wanted = plot_PSTH_neuron_selected(*arguments, save=False)
+    for given in (psths, gen_PSTH_log(hp, trials, model_dir, "odr", "stim1")):
+        got = plot_PSTH_neuron_selected(*arguments, PSTH_log=given, save=False)
+        for stage in wanted:
+            np.testing.assert_array_equal(got[stage]["PSTH"], wanted[stage]["PSTH"])
+            assert got[stage]["n_num"] == wanted[stage]["n_num"] > 0
+
+
 def test_psth_log_of_other_checkpoints_or_units_is_refused(run, trials):
     hp, log, model_dir = run
     psths = gen_PSTH_log(hp, trials[:2], model_dir, "odr", "stim1")
     with pytest.raises(ValueError, match=r"PSTH_log lacks trial numbers \[2560"):
         plot_PSTH(hp, log, model_dir, "odr", "stim1", trials, PSTH_log=psths)
+    with pytest.raises(ValueError, match="PSTH_log was made with norm=True"):
+        plot_PSTH(hp, log, model_dir, "odr", "stim1", trials[:2], norm=False, PSTH_log=psths)
+    with pytest.raises(ValueError, match="not a list"):
+        plot_PSTH(hp, log, model_dir, "odr", "stim1", trials, PSTH_log=[1])
     psths = {trial: np.zeros((1, 175)) for trial in trials}
     with pytest.raises(ValueError, match="PSTH_log is not of the units"):
         plot_PSTH_neuron_selected(hp, log, model_dir, "odr", "stim1", trials, PSTH_log=psths)
@@ -208,5 +303,36 @@ def test_growth_and_heatmap_use_a_given_log(run, trials):
     assert heat.shape == (5, 5) and list(heat.index) == list(heat.columns) == trials
     np.testing.assert_allclose(np.diag(heat), 1)
     folder = Path("figure/figure_run/odr/stim1")
-    assert (folder / "delay1_epoch_mean_growth.svg").exists()
-    assert (folder / "rule_odr_sel_stim1_analy_delay1_heatmap.pdf").exists()
+    assert (folder / "delay1_epoch_mean_growth.png").exists()
+    assert (folder / "rule_odr_sel_stim1_analy_delay1_heatmap.png").exists()
+    ticks = [label.get_text() for label in heat.plot().axes[0].get_yticklabels()]
+    assert ticks == ["0 (0.10)", "1 (0.30)", "3 (0.50)", "4 (0.60)", "5 (0.80)"]
+
+
+def test_growth_shows_the_course_in_gray(run, trials):
+    hp, log, model_dir = run
+    every = gen_PSTH_log(hp, trials, model_dir, "odr", "stim1")
+    arguments = (hp, log, trials[3:], model_dir, "odr", "stim1", "stim1")
+    alone = plot_epoch_mean_growth(*arguments, save=False)
+    psths = {trial: every[trial] for trial in trials[3:]}
+    with pytest.warns(UserWarning, match="no checkpoint 6400: left out"):
+        table = plot_epoch_mean_growth(*arguments, PSTH_log=psths, course=[*trials[:4], 6400], save=False)
+    assert table["trial"].tolist() == trials and list(psths) == trials[3:]
+    wanted = [every[trial][:, 50:75].mean() for trial in trials]
+    np.testing.assert_allclose(table["mean_activity"], wanted, rtol=1e-5)
+    assert table["stage"].isna().tolist() == [True, True, True, False, False]
+    assert table["stage"].iloc[3:].tolist() == alone["stage"].tolist() == ["mid", "mature"]
+    labels = [text.get_text() for text in table.plot().axes[0].get_legend().get_texts()]
+    assert labels == ["other checkpoints", "mid, 1 checkpoint", "mature, 1 checkpoint"]
+    thinned = plot_epoch_mean_growth(*arguments, PSTH_log=every, course=evenly_thinned(trials, 2), save=False)
+    assert thinned["trial"].tolist() == [0, *trials[3:]]
+
+
+def test_nothing_is_written_without_save(run, trials):
+    hp, log, model_dir = run
+    psths = gen_PSTH_log(hp, trials, model_dir, "odr", "stim1")
+    plot_PSTH(hp, log, model_dir, "odr", "stim1", trials, PSTH_log=psths, save=False)
+    plot_PSTH_neuron_selected(hp, log, model_dir, "odr", "stim1", trials, PSTH_log=psths, save=False)
+    plot_epoch_mean_growth(hp, log, trials, model_dir, "odr", "stim1", "stim1", PSTH_log=psths, save=False)
+    plot_period_ttest_heatmap(hp, log, trials, model_dir, "odr", "stim1", "stim1", PSTH_log=psths, save=False)
+    assert not Path("figure").exists()

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from rnn_maturation.analysis import seldir_analysis
-from rnn_maturation.analysis.seldir import count_shared
+from rnn_maturation.analysis.seldir import compute_shared_units, count_shared
 from rnn_maturation.model_directory import load_pickle, neuron_info_file
 
 TYPES = ("exh_neurons", "mix_neurons")
@@ -29,7 +29,24 @@ def test_table_and_files(run, trials):
     assert table.loc[trials[2]].tolist() == [len(shared), same, len(shared) - same]
     stem = Path("figure/figure_run/odr_stim1_gap_stim1_exh_neurons_mix_neurons_seldir_analysis")
     assert stem.with_suffix(".png").exists()
-    pd.testing.assert_frame_equal(pd.read_excel(stem.with_suffix(".xlsx"), index_col=0), table, check_dtype=False)
+    written = pd.read_excel(stem.with_suffix(".xlsx"), index_col=0)
+    pd.testing.assert_frame_equal(written, table.data, check_dtype=False)
+    assert "ODR stim1 and Gap stim1 (exh + mix)" in table.plot().axes[0].get_title()
+
+
+def test_counts_of_other_recordings():
+    first = {"a": (np.array([1, 3]), np.array([0, 2])), "b": (np.array([1]), np.array([0]))}
+    second = {"a": (np.array([3, 4]), np.array([1, 2])), "b": (np.array([1]), np.array([0]))}
+    result = compute_shared_units(first, second, ["a", "b", "c"])
+    assert result.to_frame().columns.tolist() == ["trial", "inter", "samedir", "diffdir"]
+    assert result.loc["a"].tolist() == [1, 0, 1] and result.loc["b"].tolist() == [1, 1, 0]
+    assert result.loc["c"].isna().all()
+
+
+def test_nothing_is_written_without_save(run, trials):
+    _, _, model_dir = run
+    table = seldir_analysis(model_dir, "odr", "stim1", "gap", "stim1", trials[:1], TYPES, save=False)
+    assert len(table) == 1 and not Path("figure").exists()
 
 
 def test_stage_dict_and_missing_checkpoints(run, trials):

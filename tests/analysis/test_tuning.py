@@ -7,7 +7,14 @@ from scipy.stats import ttest_ind
 
 from rnn_maturation.analysis import tunning_analysis
 from rnn_maturation.analysis.selectivity import classify_units
-from rnn_maturation.analysis.tuning import centred_tuning, compare_heights, fit_gaussian, gaussian, stage_curve
+from rnn_maturation.analysis.tuning import (
+    centered_tuning,
+    compare_heights,
+    compute_tuning,
+    fit_gaussian,
+    gaussian,
+    stage_curve,
+)
 from rnn_maturation.model_directory import load_pickle, neuron_info_file, save_pickle
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -28,15 +35,15 @@ def test_curves_and_widths_are_those_of_the_original():
 @pytest.mark.parametrize("n_locations", [8, 7])
 def test_the_preferred_location_is_in_the_middle(n_locations):
     rates = np.random.default_rng(0).random((30, n_locations))
-    centred = centred_tuning(rates)
-    assert centred.shape == (30, n_locations + (n_locations % 2 == 0))
-    assert (centred.argmax(axis=1) == n_locations // 2).all()
-    for before, after in zip(rates, centred, strict=True):
+    centered = centered_tuning(rates)
+    assert centered.shape == (30, n_locations + (n_locations % 2 == 0))
+    assert (centered.argmax(axis=1) == n_locations // 2).all()
+    for before, after in zip(rates, centered, strict=True):
         assert sorted(before) == sorted(after[:n_locations])
         where = int(np.flatnonzero(before == after[0])[0])
         np.testing.assert_array_equal(np.roll(before, -where), after[:n_locations])
     if n_locations % 2 == 0:
-        np.testing.assert_array_equal(centred[:, 0], centred[:, -1])
+        np.testing.assert_array_equal(centered[:, 0], centered[:, -1])
 
 
 def test_units_with_nan_and_empty_checkpoints_are_left_out():
@@ -63,6 +70,25 @@ def test_heights_are_compared_between_every_two_stages():
     assert np.isnan(tests["mid", "mature"])
 
 
+def test_tuning_of_plain_arrays():
+    locations = np.arange(8)
+    rng = np.random.default_rng(0)
+    distance = np.minimum((locations - rng.integers(0, 8, (20, 1))) % 8, (rng.integers(0, 8, (20, 1)) - locations) % 8)
+    rates = {session: (1 + session) * np.exp(-(distance**2) / 2) for session in (0, 1, 2)}
+    stages, performance = {"early": [0], "mature": [1, 2]}, {0: 0.2, 1: 0.8, 2: 1.0}
+    result = compute_tuning(rates, stages, performance, title="a recording")
+    mature = result["stages"]["mature"]
+    np.testing.assert_allclose(mature["curve"], 2.5 * result["stages"]["early"]["curve"])
+    assert mature["growth"] == pytest.approx(0.9) and mature["n_units"] == 20
+    assert result["height_ttest"]["early", "mature"] < 1e-3
+    table = result.to_frame()
+    assert table["location_deg"].tolist() == 2 * [-180, -135, -90, -45, 0, 45, 90, 135, 180]
+    np.testing.assert_allclose(table["activity"].iloc[9:], mature["curve"])
+    ax = result.plot().axes[0]
+    assert ax.get_title() == "a recording"
+    assert any("width" in text.get_text() and "20 units" in text.get_text() for text in ax.get_legend().get_texts())
+
+
 def test_tunning_analysis(run, trials):
     hp, log, model_dir = run
     result = tunning_analysis(hp, log, model_dir, "odr", "stim1", trials)
@@ -71,7 +97,10 @@ def test_tunning_analysis(run, trials):
     assert set(result["height_ttest"]) == {("early", "mid"), ("early", "mature"), ("mid", "mature")}
     folder = Path("figure/figure_run/odr/stim1/exh_neurons_mix_neurons")
     assert (folder / "odr_stim1_(0, 5120)_step_1280_tuning_analysis.png").exists()
-    bare = tunning_analysis(hp, log, model_dir, "odr", "stim1", trials, gaussion_fit=False, height_ttest=False)
+    assert "exh + mix" in result.title and "5 checkpoints from 0 to 5,120 trials" in result.title
+    options = {"gaussion_fit": False, "height_ttest": False, "save": False}
+    bare = tunning_analysis(hp, log, model_dir, "odr", "stim1", trials[1:], **options)
+    assert len(list(folder.iterdir())) == 1
     assert bare["height_ttest"] == {}
     assert all(stage["fit"] is None and np.isnan(stage["width"]) for stage in bare["stages"].values())
 

@@ -3,38 +3,33 @@
 import pandas as pd
 
 from rnn_maturation import figures
-from rnn_maturation.analysis.psth import stage_means
-from rnn_maturation.analysis.report.activity import tuning_curves
+from rnn_maturation.analysis.overview import compute_growth_of_performance
+from rnn_maturation.analysis.psth import EpochGrowth, compute_stage_psths, selection_title
 from rnn_maturation.analysis.report.behavior import distractor_by_stage, gap_errors_by_stage
 from rnn_maturation.analysis.report.data import ANTI_SACCADE_RULES, CROSSING_WINDOW, DECODER_WINDOW_MS
 from rnn_maturation.analysis.report.finding import NotDecidable
-from rnn_maturation.analysis.tuning import gaussian
-from rnn_maturation.stages import mean_performance, smooth, stage_by_trial
+from rnn_maturation.analysis.seldir import SharedUnits
+from rnn_maturation.analysis.selectivity import DEFAULT_TYPES
+from rnn_maturation.analysis.tuning import compute_tuning
+from rnn_maturation.stages import performance_of, stage_by_trial
 from rnn_maturation.task import rule_name
 
 
 def _growth(run):
-    curves = {rule: smooth(run.performance(rule), CROSSING_WINDOW) for rule in rule_name if f"perf_{rule}" in run.log}
-    figure = figures.growth_of_performance(run.log["trials"], curves, rule_name, run.stages)
-    return (
-        "Performance of each rule during training, smoothed; shaded: where the checkpoints of each stage are.",
-        figure,
-    )
+    curves = {rule: run.performance(rule) for rule in rule_name if f"perf_{rule}" in run.log}
+    growth = compute_growth_of_performance(run.log["trials"], curves, CROSSING_WINDOW, run.stages)
+    caption = "Performance of each rule during training, smoothed; the checkpoints of each stage are shaded."
+    return caption, growth.plot()
 
 
 def _psth(rule, epoch, caption):
     def draw(run):
         stages, psths = run.need_stages(rule), run.psths(rule, epoch)
-        shown = {
-            stage: {
-                "PSTH": stage_means(psths, trials),
-                "growth": mean_performance(run.log, rule, trials),
-                "n_num": sum(len(psths[trial]) for trial in trials) / len(trials),
-            }
-            for stage, trials in stages.items()
-        }
-        title = f"{rule_name[rule]}, units selective in {epoch}"
-        return caption, figures.psth(shown, run.epochs(rule), run.hp["dt"], run.norm, title)
+        trials = list(stage_by_trial(stages))
+        title = selection_title(rule, epoch, DEFAULT_TYPES, trials)
+        performance = performance_of(run.log, rule, trials)
+        result = compute_stage_psths(psths, stages, performance, run.epochs(rule), run.hp["dt"], run.norm, title=title)
+        return caption, result.plot()
 
     return draw
 
@@ -53,36 +48,29 @@ _PSTHS = (
 
 def _delay_growth(run):
     stages, means = run.need_stages("odr"), run.period_means("odr", "delay1", "delay1")
-    stage_of = stage_by_trial(stages)
-    trials = list(stage_of)
-    title = f"{rule_name['odr']}, units selective in delay1: activity in delay1"
-    values = [means[trial] for trial in trials]
-    figure = figures.epoch_mean_growth(trials, values, list(stage_of.values()), run.norm, title)
-    return "Delay activity of ODR checkpoint by checkpoint, by the stage of its performance.", figure
+    rows = [(trial, means[trial], stage) for trial, stage in stage_by_trial(stages).items()]
+    table = pd.DataFrame(rows, columns=["trial", "mean_activity", "stage"])
+    title = selection_title("odr", "delay1", DEFAULT_TYPES, table["trial"]) + ", activity in delay1"
+    caption = "Delay activity of ODR checkpoint by checkpoint, by the stage of its performance."
+    return caption, EpochGrowth(table, run.norm, title).plot()
 
 
 def _tuning(run):
     stages, found = run.need_stages("odrd"), run.units("odrd", "stim1")
-    shown = {
-        stage: {
-            "curve": curve,
-            "fit": fit,
-            "width": 2 * abs(fit[2]) if fit else float("nan"),
-            "n_units": sum(len(found[trial]["units"]) for trial in stages[stage]) / len(stages[stage]),
-            "growth": mean_performance(run.log, "odrd", stages[stage]),
-        }
-        for stage, (curve, fit) in tuning_curves(run).items()
-    }
-    title = f"{rule_name['odrd']}, units selective in stim1"
-    figure = figures.tuning(shown, {}, run.hp["n_eachring"], title, gaussian)
-    return "Mean tuning of ODRD's cue-selective units around their preferred location, and Gaussian fits.", figure
+    rates = {trial: units["rates"] for trial, units in found.items()}
+    title = selection_title("odrd", "stim1", DEFAULT_TYPES, rates)
+    result = compute_tuning(rates, stages, performance_of(run.log, "odrd", rates), height_ttest=False, title=title)
+    return (
+        "Mean tuning of ODRD's cue-selective units around their preferred location, and Gaussian fits.",
+        result.plot(),
+    )
 
 
 def _shared(run):
     columns = ["inter", "samedir", "diffdir"]
     table = pd.DataFrame.from_dict(run.shared_units, orient="index", columns=columns).sort_index()
     title = f"Units selective in {rule_name['odr']} stim1 and {rule_name['odrd']} stim1"
-    return "Units selective for the cue in both ODR and ODRD.", figures.shared_units(table, title)
+    return "Units selective for the cue in both ODR and ODRD.", SharedUnits(table, title).plot()
 
 
 def _distractor(run):
