@@ -1,22 +1,25 @@
-"""What the results of the analyses have in common.
+"""The base classes of the results that analyses return.
 
-A public analysis returns one frozen dataclass. It can be used as the value that the original's function returned (a
+A public analysis returns one frozen dataclass. It can be used as the value that the original function returned (a
 mapping or a table), its fields name axes and units, `to_frame` gives a tidy table and `plot` draws it. A notebook cell
 that ends with a result shows its figure.
 """
 
 import io
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+
+labelled = dataclass(frozen=True, eq=False, repr=False)  # results compare and print as the mapping or table they hold
 
 
 class Result:
     """Base of all results.
 
-    A subclass is a frozen dataclass with a field or property `values`, the original's return value, and the two methods
-    below.
+    A subclass is a dataclass (decorated with `labelled`) with a field `data`, the original's return value, and the two
+    methods below. The field is not called `values`, because dicts and tables have an attribute of that name.
     """
 
     def to_frame(self):
@@ -38,39 +41,56 @@ class Result:
         raise NotImplementedError
 
     def _repr_png_(self):
-        """Show the figure where a notebook cell ends with the result."""
+        """Return the figure as the image that a notebook shows where a cell ends with the result."""
         image = io.BytesIO()
         self.plot().savefig(image, format="png", dpi=100, bbox_inches="tight")
         return image.getvalue()
 
     def __getitem__(self, key):
-        return self.values[key]
+        """Return an item of the mapping, or a column of the table."""
+        return self.data[key]
 
     def __iter__(self):
-        return iter(self.values)
+        """Iterate over the keys of the mapping, or the columns of the table."""
+        return iter(self.data)
 
     def __len__(self):
-        return len(self.values)
+        """Return the number of items of the mapping, or of rows of the table."""
+        return len(self.data)
 
 
 class MappingResult(Result, Mapping):
-    """A result that can be used as a dict: `values` is a dict."""
+    """A result that can be used as a dict: `data` is a dict."""
 
     __hash__ = None
+
+    def __repr__(self):
+        """Return the kind of result and its keys, without the arrays."""
+        keys = [repr(key) for key in self.data]
+        return f"{type(self).__name__} of {', '.join(keys[:8])}{', …' if len(keys) > 8 else ''}"
 
 
 class TableResult(Result):
-    """A result that can be used as a pandas.DataFrame: `values` is one, and its attributes are the result's."""
+    """A result that can be used as a pandas.DataFrame: `data` is one, and its attributes are the result's.
+
+    Operators (``==``, ``<``, ``+`` …) are those of the DataFrame only on `data`.
+    """
 
     __hash__ = None
 
+    def __repr__(self):
+        """Return the table as pandas prints it."""
+        return repr(self.data)
+
     def __getattr__(self, name):
-        if name.startswith("_") or name == "values":
+        """Return an attribute of the table."""
+        if name.startswith("_") or name == "data":
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-        return getattr(self.values, name)
+        return getattr(self.data, name)
 
     def __array__(self, dtype=None, copy=None):
-        return np.array(self.values, dtype=dtype)
+        """Return the table as an array."""
+        return np.array(self.data, dtype=dtype)
 
     def to_frame(self):
         """Return a copy of the table.
@@ -79,4 +99,4 @@ class TableResult(Result):
         -------
         pandas.DataFrame
         """
-        return pd.DataFrame(self.values).copy()
+        return pd.DataFrame(self.data).copy()
