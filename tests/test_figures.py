@@ -10,6 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from rnn_maturation import figures
+from rnn_maturation.analysis.behavior import SaccadeResult
+from rnn_maturation.analysis.selectivity import UNIT_TYPES, NeuronInfo
 from rnn_maturation.stages import STAGES
 
 EPOCHS = {"fix1": (None, 50), "delay1": (50, 55), "stim1": (55, 60), "distract1": (60, 70), "go1": (55, None)}
@@ -50,7 +52,8 @@ def test_figures_of_nothing_can_be_drawn(tmp_path):
         figures.p_heatmap(np.full((2, 2), np.nan), [0, 1280], ""),
         figures.period_activity({"mid": np.array([]), "early": np.array([np.nan])}, 0.5, "", True, ""),
         figures.shared_units(nothing, ""),
-        figures.saccade_errors({"early": np.array([])}, {"early": ""}, ""),
+        SaccadeResult({"early": np.array([])}, {"early": 0.1}).plot(),
+        NeuronInfo({**dict.fromkeys(UNIT_TYPES, []), "firerate_loc_order": np.zeros((3, 8))}).plot(),
         figures.growth_of_performance([0], {"odr": [0.1]}, {"odr": "ODR"}, {"odr": {"early": [], "mid": [0]}}),
         figures.polar_tuning(np.full(8, np.nan), ""),
         figures.sample_unit(np.zeros((8, 100)), np.zeros(8), EPOCHS, 20, ""),
