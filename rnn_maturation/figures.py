@@ -455,26 +455,26 @@ def neuron_info(result):
         units += [unit for unit, _, _ in sorted(result[f"{kind}_neurons"], key=lambda of_unit: of_unit[2])]
         ends.append(len(units))
     rates = result["firerate_loc_order"][units]
-    with _new_figure(size=(4.6, 5)) as (figure, ax):
-        if len(units):
+    with _new_figure(size=(5.4, 5)) as (figure, ax):
+        if units:
             largest = np.nanmax(np.abs(rates), axis=1, keepdims=True)
             scaled = rates / np.where(largest > 0, largest, 1)
             image = ax.imshow(scaled, vmin=-1, vmax=1, cmap="RdBu_r", aspect="auto", interpolation="nearest")
-            figure.colorbar(
-                image, label=f"{_activity_label(result.norm)}\ndivided by the unit's largest absolute value"
-            )
+            measure = "Rate / fixation rate − 1" if result.norm else "Rate"
+            figure.colorbar(image, label=f"{measure}, relative to the unit's largest absolute value", pad=0.12)
         for name, start, end in zip(names.values(), [0, *ends], ends, strict=False):
             if end > start:
                 ax.axhline(end - 0.5, color="0.3", linewidth=0.8)
-                where = (1, (start + end - 1) / 2)
-                text = f"{name}\n{end - start}" if end - start > len(units) / 20 else f"{name} {end - start}"
-                ax.annotate(text, where, (4, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=7)
+                where, shift = (1, (start + end - 1) / 2), {"xytext": (4, 0), "textcoords": "offset points"}
+                text = f"{name}\n{end - start}"
+                ax.annotate(text, where, xycoords=("axes fraction", "data"), va="center", fontsize=7, **shift)
         n_locations = rates.shape[1]
         ax.set_xticks(range(n_locations), [f"{where * 360 / n_locations:g}" for where in range(n_locations)])
+        ax.tick_params(axis="x", labelsize=7)
         ax.set(xlabel="Location (°)", ylabel="Selective units, by type and preferred location")
-        n_active = len(result["active_neurons"])
-        counts = f"{len(units)} selective and {n_active} active of {len(result['firerate_loc_order'])} units"
-        ax.set_title("\n".join(filter(None, [result.title, f"{result.epoch}: {counts}"])))
+        n_active, n_units = len(result["active_neurons"]), len(result["firerate_loc_order"])
+        counts = f"{len(units)} selective and {n_active} active of {n_units} units"
+        figure.suptitle("\n".join(filter(None, [result.title, f"{result.epoch}: {counts}"])), fontsize=10)
     return figure
 
 
@@ -556,7 +556,7 @@ def demixed_components(result):
                     label=result.names[where],
                 )
             share = 100 * result.explained_variance_ratio[part][0]
-            title = f"First {name} component, {share:.1f} % of variance"
+            title = f"First {name} component\n{share:.1f} % of variance"
             ax.set_title(title, pad=ABOVE_EPOCH_NAMES if result.epochs else 6)
             ax.set_ylim(*(result.limits or {}).get(part, (None, None)))
             if part in result.inverted:

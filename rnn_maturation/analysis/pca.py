@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from rnn_maturation import figures
 from rnn_maturation.analysis.activity import Get_H, location_means, mean_by_location
@@ -163,6 +164,7 @@ def compute_pca(means, dt, n_components=2, epochs=None, title=""):
         raise ValueError(f"n_components must be 1 to {min(n_locations * n_time, n_units)}, got {n_components}.")
     standardized = StandardScaler().fit_transform(means.reshape(-1, n_units).astype(float))
     pca = PCA(n_components, svd_solver="full")
-    components = pca.fit_transform(standardized).T.reshape(n_components, n_locations, n_time)
+    with threadpool_limits(1, user_api="blas"):  # the matrix is small: more threads take longer
+        components = pca.fit_transform(standardized).T.reshape(n_components, n_locations, n_time)
     data = {"components": components, "explained_variance_ratio": np.asarray(pca.explained_variance_ratio_)}
     return PCAResult(data, dt, epochs, title)

@@ -16,6 +16,7 @@ from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.results import MappingResult, labelled
 from rnn_maturation.model_directory import load_pickle, neuron_info_file, save_pickle
 from rnn_maturation.stages import flat_trials, present_trials
+from rnn_maturation.task import rule_name
 
 UNIT_TYPES = ("selective_neurons", "active_neurons", "exh_neurons", "inh_neurons", "mix_neurons")
 DEFAULT_TYPES = ("exh_neurons", "mix_neurons")
@@ -145,7 +146,8 @@ def checkpoint_summary(hp, model_dir, trial_num, rule, activity=None, conditions
     obtain = cache(lambda: Get_H(hp, model_dir, trial_num, rule) if activity is None else activity)
 
     def compute():
-        return {epoch: compute_neuron_info(obtain(), locations, epochs, epoch, **criteria) for epoch in epochs}
+        title = f"{rule_name[rule]} at {trial_num} trials"
+        return {e: compute_neuron_info(obtain(), locations, epochs, e, **criteria, title=title) for e in epochs}
 
     details = str(locations.tolist()), str(epochs), str(criteria)
     infos = remembered(compute, "neuron info", hp, model_dir, trial_num, rule, *details)

@@ -352,7 +352,7 @@ def test_units_as_a_table():
     assert table["p"][0] == info["selective_neurons"][0][1] and np.isnan(table["p"][2])
     np.testing.assert_array_equal(table[[f"rate_at_{i}" for i in range(8)]], info["firerate_loc_order"])
     figure = info.plot()
-    assert "2 selective and 3 active of 3 units" in figure.axes[0].get_title()
+    assert "2 selective and 3 active of 3 units" in figure.get_suptitle()
     assert isinstance(info, Mapping) and {**info}.keys() == {*UNIT_TYPES, "firerate_loc_order"}
 
 
