@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.lib.mixins import NDArrayOperatorsMixin
 
 labelled = dataclass(frozen=True, eq=False, repr=False)  # results compare and print as the mapping or table they hold
 
@@ -70,10 +71,11 @@ class MappingResult(Result, Mapping):
         return f"{type(self).__name__} of {', '.join(keys[:8])}{', …' if len(keys) > 8 else ''}"
 
 
-class TableResult(Result):
+class TableResult(Result, NDArrayOperatorsMixin):
     """A result that can be used as a pandas.DataFrame: `data` is one, and its attributes are the result's.
 
-    Operators (``==``, ``<``, ``+`` …) are those of the DataFrame only on `data`.
+    Operators and functions of numpy give a DataFrame. The result itself is not changed; `to_frame` gives a table that
+    can be.
     """
 
     __hash__ = None
@@ -91,6 +93,11 @@ class TableResult(Result):
     def __array__(self, dtype=None, copy=None):
         """Return the table as an array."""
         return np.array(self.data, dtype=dtype)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        """Apply an operator (``<``, ``+`` …) or a function of numpy to the table."""
+        tables = [value.data if isinstance(value, TableResult) else value for value in inputs]
+        return getattr(ufunc, method)(*tables, **kwargs)
 
     def to_frame(self):
         """Return a copy of the table.
