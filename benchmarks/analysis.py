@@ -135,11 +135,11 @@ def show(label, plain_s, fast_s, target, difference):
 
 
 def compare_selectivity(activity, info):
-    from rnn_maturation.analysis.selectivity import classify_units, paired_ttest, trial_rates
+    from rnn_maturation.analysis.selectivity import compute_neuron_info, paired_ttest, trial_rates
 
     locations, epochs = np.asarray(info["in_loc"]), info["epoch_info"]
     (p_anova, p_ttest), plain_s = timed(plain_selectivity, activity, locations, epochs, EPOCH)
-    neuron_info, fast_s = timed(classify_units, activity, locations, epochs, EPOCH, repeats=10)
+    neuron_info, fast_s = timed(compute_neuron_info, activity, locations, epochs, EPOCH, repeats=10)
     p = {unit: p for unit, p, _ in neuron_info["selective_neurons"]}
     fix, stim = (trial_rates(activity, epochs[name]) for name in ("fix1", "stim1"))
     error = max(

@@ -12,12 +12,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rnn_maturation.model_directory import atomic_write
-from rnn_maturation.stages import STAGES
+from rnn_maturation.stages import STAGES, smooth
 
-STAGE_COLOURS = {"early": "#2ca02c", "mid": "#1f5fd0", "mature": "#c8191e"}  # green, blue, red, as published
+STAGE_COLORS = {"early": "#2ca02c", "mid": "#1f5fd0", "mature": "#c8191e"}  # green, blue, red, as published
 STAGE_MARKERS = {"early": "o", "mid": "^", "mature": "s"}
 # Okabe and Ito's colours, which the colour-blind tell apart; their yellow darkened to be seen on white
-LOCATION_COLOURS = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#b8a800", "#0072b2", "#d55e00", "#cc79a7")
+LOCATION_COLORS = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#b8a800", "#0072b2", "#d55e00", "#cc79a7")
 LINE_STYLES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)))
 ABOVE_EPOCH_NAMES = 28  # points from the axes to a title that is above the names of epochs
 KNOWN_FORMATS = ("png", "pdf", "svg")
@@ -150,7 +150,7 @@ def _stage_line(ax, x, y, stage, label, **settings):
     ax.plot(
         x,
         y,
-        color=STAGE_COLOURS[stage],
+        color=STAGE_COLORS[stage],
         marker=STAGE_MARKERS[stage],
         markevery=(shift, max(1, len(x) // 12)),
         label=label,
@@ -159,8 +159,8 @@ def _stage_line(ax, x, y, stage, label, **settings):
 
 
 def _location_colours(n_locations):
-    if n_locations <= len(LOCATION_COLOURS):
-        return LOCATION_COLOURS[:n_locations]
+    if n_locations <= len(LOCATION_COLORS):
+        return LOCATION_COLORS[:n_locations]
     return matplotlib.colormaps["viridis"](np.linspace(0, 0.9, n_locations))
 
 
@@ -202,9 +202,9 @@ def growth_of_performance(result):
                 if not len(chosen):
                     continue
                 for start, end in _spans(chosen, result.trials):
-                    ax.axvspan(start / 1000, end / 1000, color=STAGE_COLOURS[stage], alpha=0.3, linewidth=0)
+                    ax.axvspan(start / 1000, end / 1000, color=STAGE_COLORS[stage], alpha=0.3, linewidth=0)
                 label = f"{stage}, {_counted(len(chosen))}"
-                color, at = STAGE_COLOURS[stage], np.median(chosen) / 1000
+                color, at = STAGE_COLORS[stage], np.median(chosen) / 1000
                 ax.plot([at], [1.06], STAGE_MARKERS[stage], color=color, label=label)
             ax.plot(np.asarray(result.trials) / 1000, curve, color="0.15", linewidth=1.2)
             ax.set_title(result.names.get(rule, rule))
@@ -309,7 +309,7 @@ def epoch_mean_growth(result):
             mine = (table["stage"] == stage).to_numpy()
             if mine.any():
                 label = f"{stage}, {_counted(mine.sum())}"
-                ax.plot(trials[mine], means[mine], STAGE_MARKERS[stage], color=STAGE_COLOURS[stage], label=label)
+                ax.plot(trials[mine], means[mine], STAGE_MARKERS[stage], color=STAGE_COLORS[stage], label=label)
         if not known.all():
             gaps = trials[~known]
             label = f"no units: {_counted(len(gaps))}"
@@ -367,12 +367,12 @@ def tuning(result):
             at = np.arange(len(curve)) - result.n_locations // 2
             label = f"{stage}, performance {of_stage['growth']:.2f}, {of_stage['n_units']:.0f} units\n"
             label += "no fit" if fit is None else f"width {of_stage['width']:.2f} steps"
-            style = {"color": STAGE_COLOURS[stage], "linestyle": "-" if fit is None else "none"}
+            style = {"color": STAGE_COLORS[stage], "linestyle": "-" if fit is None else "none"}
             ax.plot(at, curve, marker=STAGE_MARKERS[stage], label=label, **style)
             if fit is not None:
                 fine = np.linspace(at[0], at[-1], 200)
                 fitted = result.gaussian(fine + result.n_locations // 2, *fit) + curve.min()
-                ax.plot(fine, fitted, color=STAGE_COLOURS[stage])
+                ax.plot(fine, fitted, color=STAGE_COLORS[stage])
         _note_gaps(ax, result["stages"])
         lines = [f"{a} – {b}: p = {p:.2g}" for (a, b), p in result["height_ttest"].items()]
         if lines:
@@ -408,7 +408,7 @@ def sample_unit(result):
         for location, cell in enumerate(RING_CELLS):
             ax = figure.add_subplot(3, 3, cell + 1)
             _mark_epochs(ax, result.epochs, result.dt, with_names=cell < 3)
-            ax.plot(seconds, result.means[location], color=STAGE_COLOURS.get(result.stage, "0.15"))
+            ax.plot(seconds, result.means[location], color=STAGE_COLORS.get(result.stage, "0.15"))
             ax.set(xlim=(0, seconds[-1]), ylim=(low - margin, high + margin))
             ax.text(0.02, 0.9, f"{location * 360 / len(RING_CELLS):g}°", transform=ax.transAxes)
             ax.tick_params(labelbottom=cell >= 6, labelleft=cell % 3 == 0)
@@ -442,7 +442,7 @@ def polar_tuning(result):
 
 def _draw_polar(ax, result):
     """Draw the relative rates (0 to 1) around a circle; location 0 is up, as on the page, and 1 clockwise of it."""
-    rates, color = result.relative_rates, STAGE_COLOURS.get(result.stage, "0.15")
+    rates, color = result.relative_rates, STAGE_COLORS.get(result.stage, "0.15")
     angles = np.arange(len(rates) + 1) * 2 * np.pi / len(rates)
     ax.set_theta_zero_location("N")
     ax.set_theta_direction(-1)
@@ -476,8 +476,8 @@ def period_activity(result):
         for stage, values in finite.items():
             label = f"{stage}: mean {values.mean():.2f}, {len(values)} units"
             density = np.histogram(values, edges, density=True)[0]
-            left.stairs(density, edges, linewidth=1.6, color=STAGE_COLOURS[stage], linestyle=styles[stage])
-            marker = {"marker": STAGE_MARKERS[stage], "linestyle": styles[stage], "color": STAGE_COLOURS[stage]}
+            left.stairs(density, edges, linewidth=1.6, color=STAGE_COLORS[stage], linestyle=styles[stage])
+            marker = {"marker": STAGE_MARKERS[stage], "linestyle": styles[stage], "color": STAGE_COLORS[stage]}
             above = {"transform": left.get_xaxis_transform(), "clip_on": False}
             left.plot([values.mean()], [1.03], label=label, **marker, **above)
         if finite:
@@ -487,7 +487,7 @@ def period_activity(result):
             )
             right.set_xticks(range(1, len(finite) + 1), list(finite))
             for box, stage in zip(boxes["boxes"], finite, strict=True):
-                box.set(facecolor=STAGE_COLOURS[stage], alpha=0.6)
+                box.set(facecolor=STAGE_COLORS[stage], alpha=0.6)
         _note_gaps(left, finite)
         left.set(xlabel=_activity_label(result.norm), ylabel="Density of units")
         left.set_ylim(bottom=0)
@@ -537,20 +537,62 @@ def shared_units(result):
 # --------------------------------------------------------------------------------------------------------- population
 
 
-def decoder_scores(scores, dt, window_size, stride, epochs, chance, title):
-    """Heat map of decoding scores, 0 to 1, chance marked on the colour bar (Fig. S5E).
+def neuron_info(result):
+    """Draw the location means of the selective units as a heat map, sorted by type and preferred location.
 
     Parameters
     ----------
-    scores : (n_windows, n_windows) array
-        Row = training window, column = tested window.
-    epochs : {epoch: (start, end)} in steps, or None
+    result : selectivity.NeuronInfo
+
+    Returns
+    -------
+    Figure
     """
+    names = {"exh": "excited", "mix": "mixed", "inh": "inhibited"}
+    units, ends = [], []
+    for kind in names:
+        units += [unit for unit, _, _ in sorted(result[f"{kind}_neurons"], key=lambda of_unit: of_unit[2])]
+        ends.append(len(units))
+    rates = result["firerate_loc_order"][units]
+    with _new_figure(size=(5.4, 5)) as (figure, ax):
+        if units:
+            largest = np.nanmax(np.abs(rates), axis=1, keepdims=True)
+            scaled = rates / np.where(largest > 0, largest, 1)
+            image = ax.imshow(scaled, vmin=-1, vmax=1, cmap="RdBu_r", aspect="auto", interpolation="nearest")
+            measure = "Rate / fixation rate − 1" if result.norm else "Rate"
+            figure.colorbar(image, label=f"{measure}, relative to the unit's largest absolute value", pad=0.12)
+        for name, start, end in zip(names.values(), [0, *ends], ends, strict=False):
+            if end > start:
+                ax.axhline(end - 0.5, color="0.3", linewidth=0.8)
+                where, shift = (1, (start + end - 1) / 2), {"xytext": (4, 0), "textcoords": "offset points"}
+                text = f"{name}\n{end - start}"
+                ax.annotate(text, where, xycoords=("axes fraction", "data"), va="center", fontsize=7, **shift)
+        n_locations = rates.shape[1]
+        ax.set_xticks(range(n_locations), [f"{where * 360 / n_locations:g}" for where in range(n_locations)])
+        ax.tick_params(axis="x", labelsize=7)
+        ax.set(xlabel="Location (°)", ylabel="Selective units, by type and preferred location")
+        n_active, n_units = len(result["active_neurons"]), len(result["firerate_loc_order"])
+        counts = f"{len(units)} selective and {n_active} active of {n_units} units"
+        figure.suptitle("\n".join(filter(None, [result.title, f"{result.epoch}: {counts}"])), fontsize=10)
+    return figure
+
+
+def decoder_scores(result):
+    """Draw decoding scores as a heat map from 0 to 1, with chance marked on the color bar (Fig. S5E).
+
+    Parameters
+    ----------
+    result : decoding.DecoderResult
+
+    Returns
+    -------
+    Figure
+    """
+    dt, epochs, stride = result.dt, result.epochs, result.stride
     with _new_figure(size=(5.6, 4.6)) as (figure, ax):
-        half = stride / 2
-        start, end = -half * dt / 1000, ((len(scores) - 1) * stride + half) * dt / 1000
+        start, end = -stride / 2 * dt / 1000, (len(result) - 0.5) * stride * dt / 1000
         image = ax.imshow(
-            scores,
+            result.data.to_numpy(),
             origin="lower",
             extent=(start, end, start, end),
             vmin=0,
@@ -566,14 +608,15 @@ def decoder_scores(scores, dt, window_size, stride, epochs, chance, title):
                 if last is not None:
                     _name_epoch(ax, name, (first or 0) * dt / 1000, min(last * dt / 1000, end))
         ax.set(xlabel="Tested window starts at (s in trial)", ylabel="Training window starts at (s in trial)")
-        ax.set_title(f"{title}, windows of {window_size * dt:g} ms", pad=ABOVE_EPOCH_NAMES if epochs else 6)
+        title = f"{result.title}, windows of {result.window_size * dt:g} ms"
+        ax.set_title(title, pad=ABOVE_EPOCH_NAMES if epochs else 6)
         ax.set_xlim(start, end)
         ax.set_ylim(start, end)
-        bar = figure.colorbar(image, label="Share of trials decoded right")
-        bar.ax.axhline(chance, color="white", linewidth=2)
+        bar = figure.colorbar(image, label="Share of trials decoded correctly")
+        bar.ax.axhline(result.chance, color="white", linewidth=2)
         bar.ax.annotate(
             "chance",
-            (1, chance),
+            (1, result.chance),
             xycoords=("axes fraction", "data"),
             xytext=(3, 0),
             textcoords="offset points",
@@ -585,123 +628,156 @@ def decoder_scores(scores, dt, window_size, stride, epochs, chance, title):
     return figure
 
 
-def demixed_components(result, dt, epochs, location_names, ylims, inverted, title, smoothing=None):
-    """First time, stimulus and mixing component, a line a location (Fig. 5E).
+def demixed_components(result):
+    """Draw the first time, stimulus and interaction component, one line per location (Fig. 5E).
 
     Parameters
     ----------
     result : dpca.DemixedPCA
-    ylims : {'t', 's', 'st': (low, high)}
-    inverted : {'t', 's', 'st': bool}
-        Turn the sign, which is arbitrary, round.
-    smoothing : callable, optional
-        Applied to each curve.
+
+    Returns
+    -------
+    Figure
     """
-    names = {"t": "time", "s": "stimulus", "st": "mixing"}
+    names = {"t": "time", "s": "stimulus", "st": "interaction"}
+    scale = 1 if result.dt is None else result.dt / 1000
     with _new_figure(1, 3, (11, 3.4)) as (figure, axes):
-        colours = _location_colours(len(location_names))
+        colours = _location_colours(len(result.names))
         for ax, (part, name) in zip(axes, names.items(), strict=True):
-            if epochs:
-                _mark_epochs(ax, epochs, dt)
+            if result.epochs:
+                _mark_epochs(ax, result.epochs, result.dt or 1000)
             for where, curve in enumerate(result.components[part][0]):
-                curve = (-1 if inverted[part] else 1) * (curve if smoothing is None else smoothing(curve))
                 ax.plot(
-                    np.arange(len(curve)) * dt / 1000,
-                    curve,
+                    np.arange(len(curve)) * scale,
+                    smooth(curve, result.smoothing),
                     linestyle=LINE_STYLES[where % len(LINE_STYLES)],
                     color=colours[where],
-                    label=location_names[where],
+                    label=result.names[where],
                 )
             share = 100 * result.explained_variance_ratio[part][0]
-            ax.set_title(f"First {name} component, {share:.1f} % of variance", pad=ABOVE_EPOCH_NAMES if epochs else 6)
-            ax.set_ylim(*ylims[part])
-            ax.set_xlabel("Time in trial (s)")
+            title = f"First {name} component\n{share:.1f} % of variance"
+            ax.set_title(title, pad=ABOVE_EPOCH_NAMES if result.epochs else 6)
+            ax.set_ylim(*(result.limits or {}).get(part, (None, None)))
+            if part in result.inverted:
+                ax.invert_yaxis()
+            ax.set_xlabel("Time in trial (steps)" if result.dt is None else "Time in trial (s)")
         axes[0].set_ylabel("Component (activity, a.u.)")
         axes[-1].legend(title="location", loc="upper left", bbox_to_anchor=(1, 1))
-        figure.suptitle(title)
+        figure.suptitle(result.title)
     return figure
 
 
-def principal_components(components, explained, dt, epochs, title):
-    """Principal components against time, a line a location."""
+def principal_components(result):
+    """Draw principal components against time, one line per location.
+
+    Parameters
+    ----------
+    result : pca.PCAResult
+
+    Returns
+    -------
+    Figure
+    """
+    components, explained = result["components"], result["explained_variance_ratio"]
     n_components, n_locations, n_time = components.shape
     with _new_figure(1, n_components, (4 * n_components + 1, 3.4), squeeze=False) as (figure, axes):
         colours = _location_colours(n_locations)
         for number, ax in enumerate(axes[0]):
-            if epochs:
-                _mark_epochs(ax, epochs, dt)
+            if result.epochs:
+                _mark_epochs(ax, result.epochs, result.dt)
             for where in range(n_locations):
                 ax.plot(
-                    np.arange(n_time) * dt / 1000,
+                    np.arange(n_time) * result.dt / 1000,
                     components[number, where],
                     color=colours[where],
                     linestyle=LINE_STYLES[where % len(LINE_STYLES)],
                     label=f"{where * 360 / n_locations:g}°",
                 )
-            ax.set_title(
-                f"Component {number + 1}, {100 * explained[number]:.1f} % of variance",
-                pad=ABOVE_EPOCH_NAMES if epochs else 6,
-            )
+            title = f"Component {number + 1}, {100 * explained[number]:.1f} % of variance"
+            ax.set_title(title, pad=ABOVE_EPOCH_NAMES if result.epochs else 6)
             ax.set_xlabel("Time in trial (s)")
         axes[0, 0].set_ylabel("Component (standard deviations)")
         axes[0, -1].legend(title="location", loc="upper left", bbox_to_anchor=(1, 1))
-        figure.suptitle(title)
+        figure.suptitle(result.title)
     return figure
 
 
-# ----------------------------------------------------------------------------------------------------------- behaviour
+# ------------------------------------------------------------------------------------------------------------ behavior
 
 
-def distractor_performance(performance, n_ring, title):
-    """Performance of each stage against the distance of the distractor; `performance` is stage x distance."""
+def distractor_performance(result):
+    """Draw the performance of each stage against the distance of the distractor.
+
+    Parameters
+    ----------
+    result : behavior.DistractorResult
+
+    Returns
+    -------
+    Figure
+    """
+    performance = result["performance"]
+    degrees = np.asarray(performance.columns) * 360 / result.n_ring
     with _new_figure(size=(5, 3.8)) as (figure, ax):
         for stage in performance.index:
+            number = result.n_checkpoints[stage]
             ax.plot(
-                performance.columns * 360 / n_ring,
+                degrees,
                 performance.loc[stage],
-                color=STAGE_COLOURS[stage],
+                color=STAGE_COLORS[stage],
                 marker=STAGE_MARKERS[stage],
-                label=stage,
+                label=f"{stage}, {number} checkpoint{'s' if number > 1 else ''}",
             )
         _note_gaps(ax, performance.index)
         ax.set(
-            xlabel="Distance of distractor and stimulus (°)",
+            xlabel="Distance between distractor and stimulus (°)",
             ylabel="Performance (share of correct trials)",
-            title=title,
+            title=f"{result.title}: distractors at all distances",
             ylim=(0, 1.05),
         )
-        ax.set_xticks(np.asarray(performance.columns) * 360 / n_ring)
+        ax.set_xticks(degrees)
         ax.legend()
     return figure
 
 
-def saccade_errors(errors, labels, title):
-    """Histograms of the saccade error in degrees, a stage a line; 30 bins in 0-180."""
+def saccade_errors(result):
+    """Draw a histogram of the saccade errors of each stage, 30 bins from 0° to 180°.
+
+    Parameters
+    ----------
+    result : behavior.SaccadeResult
+
+    Returns
+    -------
+    Figure
+    """
     with _new_figure(size=(5, 3.8)) as (figure, ax):
         styles = dict(zip(STAGES, (":", "--", "-"), strict=True))
         edges = np.linspace(0, 180, 31)
-        for stage, values in errors.items():
+        for stage, values in result.items():
             share = np.histogram(values, edges)[0] / max(len(values), 1)
-            ax.stairs(share, edges, color=STAGE_COLOURS[stage], linestyle=styles[stage], linewidth=1.6)
+            ax.stairs(share, edges, color=STAGE_COLORS[stage], linestyle=styles[stage], linewidth=1.6)
+            performance = f", performance {result.performance[stage]:.2f}" if stage in result.performance else ""
             ax.plot(
                 (edges[:-1] + edges[1:])[::3] / 2,
                 share[::3],
                 STAGE_MARKERS[stage],
-                color=STAGE_COLOURS[stage],
-                label=labels[stage],
+                color=STAGE_COLORS[stage],
+                label=f"{stage}{performance}, {len(values)} trials",
             )
-        _note_gaps(ax, errors)
-        ax.axvline(36, color="0.4", linewidth=0.8, linestyle=":")
+        _note_gaps(ax, result)
+        ax.axvline(result.correct_below, color="0.4", linewidth=0.8, linestyle=":")
         ax.annotate(
-            "36° counts\nas correct",
-            (36, 0.93),
+            f"below {result.correct_below:g}°\ncorrect",
+            (result.correct_below, 0.93),
             xycoords=("data", "axes fraction"),
             xytext=(3, 0),
             textcoords="offset points",
             fontsize=7,
             color="0.35",
+            va="top",
         )
-        ax.set(xlabel="Saccade error (°)", ylabel="Share of trials", title=title, xlim=(0, 180))
+        ax.set(xlabel="Saccade error (°)", ylabel="Share of trials", title=result.title, xlim=(0, 180))
         ax.set_ylim(0, 1.35 * ax.get_ylim()[1])  # room for the legend
         ax.legend()
     return figure
@@ -780,10 +856,10 @@ def _criterion_points(ax, table, rule, variants, criteria):
         height = rows + 0.2 * (shift - 1)
         _criterion_mark(ax, reached, height, stage)
         never = np.isnan(reached)
-        ax.plot(ended[never], height[never], ">", color=STAGE_COLOURS[stage], markerfacecolor="none", markersize=4)
+        ax.plot(ended[never], height[never], ">", color=STAGE_COLORS[stage], markerfacecolor="none", markersize=4)
 
 
 def _criterion_mark(ax, x, y, stage, label=None):
     return ax.plot(
-        x, y, STAGE_MARKERS[stage], color=STAGE_COLOURS[stage], markersize=4, alpha=0.8, linestyle="none", label=label
+        x, y, STAGE_MARKERS[stage], color=STAGE_COLORS[stage], markersize=4, alpha=0.8, linestyle="none", label=label
     )[0]

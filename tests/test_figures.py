@@ -10,11 +10,13 @@ import pytest
 from matplotlib.figure import Figure
 
 from rnn_maturation import figures
+from rnn_maturation.analysis.behavior import SaccadeResult
 from rnn_maturation.analysis.overview import GrowthOfPerformance
 from rnn_maturation.analysis.period import PeriodActivity
 from rnn_maturation.analysis.psth import EpochGrowth, EpochTTests, PSTHLog, PSTHResult
 from rnn_maturation.analysis.sample_neuron import SampleUnit
 from rnn_maturation.analysis.seldir import SharedUnits
+from rnn_maturation.analysis.selectivity import UNIT_TYPES, NeuronInfo
 from rnn_maturation.analysis.tuning import TuningResult
 from rnn_maturation.stages import STAGES
 
@@ -31,8 +33,8 @@ def psth_figure(norm=True):
 
 
 def test_every_stage_has_its_own_colour_and_marker():
-    assert list(figures.STAGE_COLOURS) == list(STAGES)
-    assert len(set(figures.STAGE_COLOURS.values())) == len(set(figures.STAGE_MARKERS.values())) == len(STAGES)
+    assert list(figures.STAGE_COLORS) == list(STAGES)
+    assert len(set(figures.STAGE_COLORS.values())) == len(set(figures.STAGE_MARKERS.values())) == len(STAGES)
 
 
 def test_psth_is_labelled():
@@ -69,9 +71,11 @@ def test_figures_of_nothing_can_be_drawn(tmp_path):
         SharedUnits(nothing),
         GrowthOfPerformance({"odr": {"early": [], "mid": [0]}}, np.array([0]), {"odr": np.array([0.1])}, {}),
         unit,
+        SaccadeResult({"early": np.array([])}, {"early": 0.1}),
+        NeuronInfo({**dict.fromkeys(UNIT_TYPES, []), "firerate_loc_order": np.zeros((3, 8))}),
     ]
     drawn = [result.plot() for result in results]
-    drawn += [unit.plot_polar(), figures.saccade_errors({"early": np.array([])}, {"early": ""}, "")]
+    drawn.append(unit.plot_polar())
     for number, figure in enumerate(drawn):
         figures.save_figure(figure, tmp_path / str(number))
 

@@ -1,51 +1,54 @@
-"""Activity of the recurrent units in the test trials: computed from checkpoints, or read from the files that keep it.
+"""Activity of the recurrent units in the test trials: computed from checkpoints, or read from H files.
 
-Activity is not kept unless asked for: H files of a whole run take tens of gigabytes, computing one takes a tenth of a
-second.
+Activity is written to files only on request: those of a whole run take tens of gigabytes, and computing the activity
+of a checkpoint takes a few tenths of a second.
 """
 
-import os
 import shutil
 import warnings
 
 import numpy as np
 
 from rnn_maturation.analysis.conditions import as_list, task_info, test_trials
-from rnn_maturation.analysis.memory import ArrayMemory
+from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.parallel import in_order
-from rnn_maturation.analysis.restored import hp_text, network, noise_seed
+from rnn_maturation.analysis.restored import network, noise_seed
 from rnn_maturation.model_directory import activity_file, checkpoint_dir, checkpoint_trials, load_pickle, save_pickle
 from rnn_maturation.network import gen_feed_dict
 from rnn_maturation.stages import flat_trials, present_trials
 from rnn_maturation.task import rules_dict
 
-REMEMBERED_BYTES = 160e6  # location means of 110 checkpoints of odr: a rule's three stages, no growth in long scripts
-
 
 def compute_H(hp, log, model_dir, rules=None, trial_list=None, recompute=False, save_H_pickle=True):
-    """Compute the activity in noise-free test trials at many checkpoints and keep it in files H_<rule>.pkl.
+    """Compute the activity in noise-free test trials at many checkpoints and write it to files H_<rule>.pkl.
 
-    The network's own noise stays on; it is a function of (hp['seed'], trial number, rule), so that computing again
-    gives the same numbers. Says beforehand how much disk it will take.
+    The inputs have no noise, the network has its own. That noise depends only on hp['seed'], trial number and rule, so
+    that the same activity results whenever it is computed. The space needed on the disk is printed first.
 
     Parameters
     ----------
     hp, log : dict
     model_dir : str
     rules : list of str, optional
-        Default: all that the network was trained on.
+        Default: all rules that the network was trained on.
     trial_list : range, list, tuple, array or stage dict, optional
-        Checkpoints; default: all on disk.
+        Trial numbers of the checkpoints; default: all on disk.
     recompute : bool
-        Compute also what is there already.
+        Compute the activity also where the file exists.
     save_H_pickle : bool
-        False: write nothing, only remember the location means for the analyses that follow.
+        If False, nothing is written; location means and neuron info are remembered for the analyses that follow.
 
     Raises
     ------
+    ValueError
+        If the network has no such rule, or a checkpoint is damaged.
+    FileNotFoundError
+        If none of the checkpoints is on disk. If some are missing, one warning names them.
     OSError
-        When the disk is full: the files written until then are whole and stay.
+        If the disk is full. The files written until then are whole and stay.
     """
+    from rnn_maturation.analysis.selectivity import checkpoint_summary  # which imports this module
+
     rules = as_list(hp.get("rules", rules_dict[hp["ruleset"]]) if rules is None else rules)
     work = []
     for rule in rules:
@@ -59,20 +62,21 @@ def compute_H(hp, log, model_dir, rules=None, trial_list=None, recompute=False, 
 
     def keep(pair):
         trial_num, rule = pair
-        activity = compute_activity(hp, model_dir, trial_num, rule)
+        activity = None
         if save_H_pickle:
+            activity = compute_activity(hp, model_dir, trial_num, rule)
             save_pickle(activity_file(model_dir, trial_num, rule), activity)
-        remember_location_means(hp, model_dir, trial_num, rule, activity)
+        checkpoint_summary(hp, model_dir, trial_num, rule, activity)
         done.append(pair)
 
     done = []
     try:
-        list(in_order(keep, sorted(work), "activity"))
+        in_order(keep, sorted(work), "activity")
     except OSError as error:
         raise OSError(
             error.errno,
             f"{error.strerror}. compute_H stopped after {len(done)} of {len(work)} files; those are whole. "
-            "Make room, or choose fewer rules and checkpoints, and call it again: it goes on with the missing ones",
+            "Free some space, or choose fewer rules and checkpoints, and call it again: it computes the missing files",
             error.filename,
         ) from error
 
@@ -82,12 +86,32 @@ def _announce(model_dir, n_files, n_bytes):
     print(f"compute_H: {n_files} files, {n_bytes / 1e9:.2f} GB in {model_dir} ({free / 1e9:.1f} GB free).", flush=True)
     if n_bytes > free:
         warnings.warn(
-            f"The activity will not fit on the disk of {model_dir}: compute_H stops when it is full.", stacklevel=3
+            f"The activity does not fit on the disk of {model_dir}: compute_H will stop when the disk is full.",
+            stacklevel=3,
         )
 
 
 def compute_activity(hp, model_dir, trial_num, rule, task_mode="test"):
-    """Activity (T, B, N) float32 of a checkpoint in noise-free trials, computed anew."""
+    """Compute the activity of a checkpoint in noise-free trials, whether or not it has an H file.
+
+    Parameters
+    ----------
+    hp : dict
+    model_dir : str
+    trial_num : int
+    rule : str
+    task_mode : str
+        Mode of `task.generate_trials`.
+
+    Returns
+    -------
+    (n_time, n_trials, n_units) float32 array
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If the checkpoint is missing or damaged.
+    """
     net = network(hp)
     feed = gen_feed_dict(net.model, test_trials(hp, rule, task_mode), hp)
     what = rule if task_mode == "test" else f"{rule} {task_mode}"
@@ -96,7 +120,7 @@ def compute_activity(hp, model_dir, trial_num, rule, task_mode="test"):
 
 
 def Get_H(hp, model_dir, trial_num, rule, save_H=False, task_mode="test"):
-    """Activity of all units at a checkpoint, from its H file or else computed.
+    """Return the activity of all units at a checkpoint, from its H file or else computed.
 
     Parameters
     ----------
@@ -105,9 +129,10 @@ def Get_H(hp, model_dir, trial_num, rule, save_H=False, task_mode="test"):
     trial_num : int
     rule : str
     save_H : bool
-        Keep the activity of the test trials in a file.
+        Write the activity to an H file.
     task_mode : str
-        Mode of `task.generate_trials`: 'test', or for odrd 'test-i-j'. Files are of mode 'test' only.
+        Mode of `task.generate_trials`: 'test', or for odrd 'test-i-j' (stimulus at location i, distractor at j). H
+        files are of mode 'test' only.
 
     Returns
     -------
@@ -116,9 +141,9 @@ def Get_H(hp, model_dir, trial_num, rule, save_H=False, task_mode="test"):
     Raises
     ------
     FileNotFoundError
-        There is neither a file nor a checkpoint.
+        If there is neither a file nor a checkpoint.
     ValueError
-        The file is damaged, or of other trials than today's.
+        If the file is damaged or its shape is not that of the task's trials, or `save_H` is set in another mode.
     """
     file = activity_file(model_dir, trial_num, rule)
     if save_H and task_mode != "test":
@@ -136,16 +161,18 @@ def Get_H(hp, model_dir, trial_num, rule, save_H=False, task_mode="test"):
 def _checked_activity(activity, file, info, n_units):
     last = max(step for steps in info["epoch_info"].values() for step in steps if step is not None)
     if not isinstance(activity, np.ndarray) or activity.ndim != 3 or activity.dtype.kind != "f":
-        raise ValueError(f"{file} is not an activity array (time, trials, units). Delete it and it is computed again.")
+        raise ValueError(
+            f"{file} is not an activity array (time, trials, units). Delete it; it is then computed again."
+        )
     if activity.shape[2] != n_units:
         raise ValueError(
-            f"{file} has {activity.shape[2]} units, the network of this run {n_units}. Delete it and it is computed "
+            f"{file} has {activity.shape[2]} units, the network of this run {n_units}. Delete it; it is then computed "
             "again."
         )
     if activity.shape[1] != len(info["in_loc"]) or activity.shape[0] <= last:
         raise ValueError(
             f"{file} has {activity.shape[0]} steps and {activity.shape[1]} trials, the task has {len(info['in_loc'])} "
-            f"trials of more than {last} steps (task_info.pkl). Delete the one of both files that is not of this run."
+            f"trials of more than {last} steps (task_info.pkl). Delete the file that does not belong to this run."
         )
     return activity.astype(np.float32, copy=False)
 
@@ -153,42 +180,50 @@ def _checked_activity(activity, file, info, n_units):
 # ------------------------------------------------------------------------------------------------------ location means
 
 
-_memory = ArrayMemory(REMEMBERED_BYTES)
+def location_means(hp, model_dir, trial_num, rule, activity=None, locations=None):
+    """Return the mean activity over the test trials of each location, computed once per checkpoint and rule.
 
-
-def location_means(hp, model_dir, trial_num, rule):
-    """Mean activity over the test trials of each location.
+    Parameters
+    ----------
+    hp : dict
+    model_dir : str
+    trial_num : int
+    rule : str
+    activity : callable, optional
+        Called without arguments where the means are not remembered; default: `Get_H` of this checkpoint.
+    locations : (n_trials,) array of int, optional
+        Location of each trial; default: from task_info.pkl.
 
     Returns
     -------
-    (n_locations, n_time, n_units) float32 array, not to be changed
+    (n_locations, n_time, n_units) float32 array
     """
-    found = _memory.get(_memory_key(hp, model_dir, trial_num, rule))
-    return remember_location_means(hp, model_dir, trial_num, rule) if found is None else found
+    where = np.asarray(task_info(hp, model_dir, rule)["in_loc"] if locations is None else locations)
 
+    def compute():
+        return mean_by_location(activity() if activity else Get_H(hp, model_dir, trial_num, rule), where)
 
-def remember_location_means(hp, model_dir, trial_num, rule, activity=None):
-    """As `location_means`, from activity at hand, or else from `Get_H`."""
-    activity = Get_H(hp, model_dir, trial_num, rule) if activity is None else activity
-    means = mean_by_location(activity, task_info(hp, model_dir, rule)["in_loc"])
-    _memory.put(_memory_key(hp, model_dir, trial_num, rule), means)
-    return means
-
-
-def _memory_key(hp, model_dir, trial_num, rule):
-    """Names the means and the file that they come from, so that a file made anew is read anew."""
-    file = activity_file(model_dir, trial_num, rule)
-    source = file if file.exists() else checkpoint_dir(model_dir, trial_num) / "model.ckpt.index"
-    stamp = (source.stat().st_mtime_ns, source.stat().st_size) if source.exists() else None
-    return os.path.abspath(model_dir), trial_num, rule, hp_text(hp), source.name, stamp
+    return remembered(compute, "location means", hp, model_dir, trial_num, rule, str(where.tolist()))
 
 
 def averaging_matrix(locations):
-    """Matrix (n_locations, n_trials) that takes the mean over the trials of each location, in ascending order."""
+    """Return the matrix (n_locations, n_trials) that averages over the trials of each location, in ascending order."""
     members = np.unique(locations)[:, None] == np.asarray(locations)
     return members / members.sum(axis=1, keepdims=True)
 
 
 def mean_by_location(activity, locations):
-    """Activity (n_time, n_trials, n_units) averaged over each location's trials: (n_locations, n_time, n_units)."""
+    """Return the mean of activity over the trials of each location.
+
+    Parameters
+    ----------
+    activity : (n_time, n_trials, n_units) array
+    locations : (n_trials,) array
+        Label of the location in each trial.
+
+    Returns
+    -------
+    (n_locations, n_time, n_units) array
+        In ascending order of the labels.
+    """
     return np.ascontiguousarray((averaging_matrix(locations).astype(activity.dtype) @ activity).swapaxes(0, 1))

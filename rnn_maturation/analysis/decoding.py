@@ -11,19 +11,85 @@ from sklearn.svm import SVC
 from rnn_maturation import figures
 from rnn_maturation.analysis.activity import Get_H
 from rnn_maturation.analysis.conditions import task_info
+from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.recorded import artificial_trials, load_recorded_trials
+from rnn_maturation.analysis.results import TableResult, labelled
 from rnn_maturation.model_directory import figure_dir
 from rnn_maturation.task import rule_name
 
-SPLIT_SEED = 0  # of the splits and artificial trials of recorded neurons: the same in every call
+SPLIT_SEED = 0  # of the random splits and artificial trials of recorded neurons: the same in every call
+
+
+@labelled
+class DecoderResult(TableResult):
+    """Share of trials whose location is decoded correctly, for every training window and tested window.
+
+    It can be used as the pandas.DataFrame that the original returned.
+
+    Attributes
+    ----------
+    data : pandas.DataFrame
+        Scores, row = training window, column = tested window; labels: start of the window in s, as text.
+    dt : float
+        Length of a step in ms.
+    window_size, stride : int
+        Steps over which activity is averaged, and between the starts of windows.
+    chance : float
+        Score of guessing, 1 / number of locations.
+    epochs : dict or None
+        {epoch: (start, end)} in steps.
+    title : str
+    """
+
+    data: pd.DataFrame
+    dt: float
+    window_size: int
+    stride: int
+    chance: float
+    epochs: dict | None = None
+    title: str = ""
+
+    def to_frame(self):
+        """Return a table with a row for each pair of windows.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns training_start_ms, tested_start_ms (start of the window), share_correct.
+        """
+        scores = self.data.to_numpy()
+        start_ms = np.arange(len(scores)) * self.stride * self.dt
+        columns = {
+            "training_start_ms": np.repeat(start_ms, len(scores)),
+            "tested_start_ms": np.tile(start_ms, len(scores)),
+        }
+        return pd.DataFrame({**columns, "share_correct": scores.ravel()})
+
+    def plot(self):
+        """Draw the scores as a heat map (Fig. S5E).
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        return figures.decoder_scores(self)
 
 
 # ---------------------------------------------------------------------------------------------------- public analyses
 
 
 def Decoder_analysis(
-    hp, model_dir, trial_num, rule="odr", task_mode="test", window_size=2, stride=1, test_num=2, holdout="original"
+    hp,
+    model_dir,
+    trial_num,
+    rule="odr",
+    task_mode="test",
+    window_size=2,
+    stride=1,
+    test_num=2,
+    holdout="original",
+    save=True,
 ):
     """Decode the shown location from activity at one time with classifiers trained at another (Fig. S5E).
 
@@ -38,34 +104,40 @@ def Decoder_analysis(
     window_size, stride : int
         Steps over which activity is averaged, and between the starts of windows.
     test_num : int
-        Trials of each location held out.
+        Number of trials of each location that are held out.
     holdout : 'original' or 'everywhere'
-        See `cross_temporal_scores`: as published, which flatters the scores off the diagonal, or leak-free.
+        See `cross_temporal_scores`: as published, where the scores off the diagonal are too high, or leak-free.
+    save : bool
+        Write the figure.
 
     Returns
     -------
-    pandas.DataFrame
-        Share of trials decoded right, row = training window, column = tested window; labels: start of the window, s.
+    DecoderResult
 
     Raises
     ------
     ValueError
-        An unknown rule, or windows or held-out trials that are not possible.
+        If the network has no such rule, or windows or held-out trials are impossible.
     FileNotFoundError
-        There is no such checkpoint.
+        If there is no such checkpoint.
     """
     info = task_info(hp, model_dir, rule)
     check_holdout(holdout)
-    rates = window_rates(Get_H(hp, model_dir, trial_num, rule, task_mode=task_mode), window_size, stride)
-    scores = cross_temporal_scores(rates, np.asarray(info["in_loc"]), test_num, holdout)
-    chance = 1 / len(info["in_loc_set"])
     title = f"{rule_name[rule]} at {trial_num} trials"
     title += ", held out everywhere" if holdout == "everywhere" else ""
-    figure = figures.decoder_scores(scores, hp["dt"], window_size, stride, info["epoch_info"], chance, title)
-    stem = f"{rule}_{trial_num}_{_window_name(hp['dt'], window_size, stride)}"
-    stem += "_holdout_everywhere" if holdout == "everywhere" else ""
-    figures.save_figure(figure, figure_dir(model_dir, rule) / stem)
-    return _labelled(scores, hp["dt"], stride)
+
+    def compute():
+        activity = Get_H(hp, model_dir, trial_num, rule, task_mode=task_mode)
+        settings = hp["dt"], window_size, stride, test_num, holdout, info["epoch_info"], title
+        return compute_decoder_scores(activity, info["in_loc"], *settings)
+
+    details = task_mode, window_size, stride, test_num, holdout
+    result = remembered(compute, "decoder", hp, model_dir, trial_num, rule, *details)
+    if save:
+        stem = f"{rule}_{trial_num}_w{window_size * hp['dt']:g}ms_s{stride * hp['dt']:g}ms"
+        stem += "_holdout_everywhere" if holdout == "everywhere" else ""
+        figures.save_figure(result.plot(), figure_dir(model_dir, rule) / stem)
+    return result
 
 
 def realneuron_Decoder_analysis(
@@ -79,82 +151,203 @@ def realneuron_Decoder_analysis(
     window_size=2,
     stride=1,
     artifact_trial_num_per_loc=0,
+    holdout="original",
+    save=True,
 ):
-    """`Decoder_analysis` of recorded neurons: features standardised at each window, scored on held-out trials.
+    """Decode the shown location from recorded neurons, as `Decoder_analysis` does.
 
     Parameters
     ----------
     neuron_file : str
         See `recorded.load_recorded_trials`.
     test_size : float
-        Share of the trials held out in a split, the same trials at all windows.
+        Used with holdout='everywhere' only: the share of the trials that a split holds out. As published, it is
+        accepted and not used otherwise.
     test_num : int
-        Number of random splits, stratified by location, over which scores are averaged.
+        Number of trials of each location that are held out; with holdout='everywhere' the number of random splits.
     time_len, loc_num, trial_per_loc : int
         Layout of the file.
     dt : float
-        Step, ms.
+        Length of a step in ms.
     window_size, stride : int
         In steps.
     artifact_trial_num_per_loc : int
-        Artificial trials a location, see `recorded.artificial_trials`. They are made of all real trials before the
-        split, so that a held-out trial shares rates with trained ones: scores with them are too high.
+        Number of artificial trials of each location, see `recorded.artificial_trials`.
+    holdout : 'original' or 'everywhere'
+        See `compute_recorded_decoder_scores`.
+    save : bool
+        Write the figure.
 
     Returns
     -------
-    As `Decoder_analysis`.
+    DecoderResult
 
     Raises
     ------
     ValueError
-        The file has another layout; names it.
+        If the file has another layout, or windows or held-out trials are impossible.
     FileNotFoundError
-        There is no such file.
+        If there is no such file.
     """
+    check_holdout(holdout)
     trials = load_recorded_trials(neuron_file, time_len, trial_per_loc, loc_num)
     activity = trials.transpose(3, 2, 0, 1).reshape(time_len, loc_num * trial_per_loc, -1)
-    rates, locations = window_rates(activity, window_size, stride), np.repeat(np.arange(loc_num), trial_per_loc)
-    rng = np.random.default_rng(SPLIT_SEED)
-    made, made_locations = artificial_trials(rates, locations, artifact_trial_num_per_loc, rng)
-    rates, locations = np.concatenate([rates, made], axis=1), np.concatenate([locations, made_locations])
-    deviations = rates.std(axis=1, keepdims=True)
-    rates = (rates - rates.mean(axis=1, keepdims=True)) / np.where(deviations > 0, deviations, 1)
-    scores = split_scores(rates, locations, _random_folds(locations, test_num, test_size))
-    name = Path(neuron_file).stem
-    figure = figures.decoder_scores(scores, dt, window_size, stride, None, 1 / loc_num, f"Recorded neurons, {name}")
-    stem = f"realneuron_{name}_{_window_name(dt, window_size, stride)}_arti_{artifact_trial_num_per_loc}_per_loc"
-    figures.save_figure(figure, Path("figure") / stem)
-    return _labelled(scores, dt, stride)
-
-
-def _random_folds(locations, test_num, test_size):
-    """Trials held out in each of `test_num` random splits, stratified by location: (test_num, n_trials) bool."""
-    folds = np.zeros((test_num, len(locations)), dtype=bool)
-    splits = StratifiedShuffleSplit(test_num, test_size=test_size, random_state=SPLIT_SEED)
-    for fold, (_, held_out) in zip(folds, splits.split(locations, locations), strict=True):
-        fold[held_out] = True
-    return folds
-
-
-def _window_name(dt, window_size, stride):
-    return f"w{window_size * dt:g}ms_s{stride * dt:g}ms"
-
-
-def _labelled(scores, dt, stride):
-    labels = [str(window * stride * dt / 1000) for window in range(len(scores))]
-    return pd.DataFrame(scores, index=labels, columns=labels)
+    name, n_artificial = Path(neuron_file).stem, artifact_trial_num_per_loc
+    title = f"Recorded neurons, {name}" + (", held out everywhere" if holdout == "everywhere" else "")
+    locations = np.repeat(np.arange(loc_num), trial_per_loc)
+    settings = dt, window_size, stride, test_num, test_size, n_artificial, holdout, None, title
+    result = compute_recorded_decoder_scores(activity, locations, *settings)
+    if save:
+        stem = f"realneuron_{name}_w{window_size * dt:g}ms_s{stride * dt:g}ms_arti_{n_artificial}_per_loc"
+        stem += "_holdout_everywhere" if holdout == "everywhere" else ""
+        figures.save_figure(result.plot(), Path("figure") / stem)
+    return result
 
 
 # -------------------------------------------------------------------------------------------------- arrays in and out
 
 
-def window_rates(activity, window_size, stride):
-    """Activity (n_time, ...) averaged in sliding windows: (n_windows, ...), (n_time - window_size) // stride + 1.
+def compute_decoder_scores(
+    activity, locations, dt, window_size=2, stride=1, test_num=2, holdout="original", epochs=None, title=""
+):
+    """Decode the location of each trial at one time with classifiers trained at another.
+
+    Parameters
+    ----------
+    activity : (n_time, n_trials, n_units) array
+        Firing rates of a network or of neurons recorded together.
+    locations : (n_trials,) array
+        Label of the location in each trial.
+    dt : float
+        Length of a step in ms.
+    window_size, stride : int
+        Steps over which activity is averaged, and between the starts of windows.
+    test_num : int
+        Number of trials of each location that are held out together.
+    holdout : 'original' or 'everywhere'
+        See `cross_temporal_scores`.
+    epochs : dict, optional
+        {epoch: (start, end)} in steps, for the figure.
+    title : str
+
+    Returns
+    -------
+    DecoderResult
 
     Raises
     ------
     ValueError
-        When window or stride are not whole numbers of steps that fit.
+        If windows or held-out trials are impossible.
+    """
+    rates = window_rates(activity, window_size, stride)
+    scores = cross_temporal_scores(rates, np.asarray(locations), test_num, holdout)
+    return _labelled_scores(scores, locations, dt, window_size, stride, epochs, title)
+
+
+def compute_recorded_decoder_scores(
+    activity,
+    locations,
+    dt,
+    window_size=2,
+    stride=1,
+    test_num=4,
+    test_size=0.25,
+    n_artificial=0,
+    holdout="original",
+    epochs=None,
+    title="",
+):
+    """Decode the location of recorded trials: rates standardized in each window, scores of held-out trials only.
+
+    Parameters
+    ----------
+    activity : (n_time, n_trials, n_units) array
+        Firing rates.
+    locations : (n_trials,) array
+        Label of the location in each trial.
+    dt : float
+        Length of a step in ms.
+    window_size, stride : int
+        In steps.
+    test_num : int
+        'original': number of trials of each location that are held out. 'everywhere': number of random splits.
+    test_size : float
+        Share of the trials that a split holds out ('everywhere' only).
+    n_artificial : int
+        Number of artificial trials of each location that are added, see `recorded.artificial_trials`.
+    holdout : 'original' or 'everywhere'
+        'original', as published: the first `test_num` trials of each location are held out at all windows. Rates are
+        standardized, and artificial trials drawn, over all trials, the held-out ones included: scores with artificial
+        trials are too high. Artificial trials come after the real ones of their location, so none of them is held out
+        as long as `test_num` is at most the number of real ones. 'everywhere': mean over random splits, stratified by
+        location, in which artificial trials are drawn, and rates standardized, over the training trials only.
+    epochs : dict, optional
+        {epoch: (start, end)} in steps, for the figure.
+    title : str
+
+    Returns
+    -------
+    DecoderResult
+
+    Raises
+    ------
+    ValueError
+        If windows or held-out trials are impossible.
+    """
+    check_holdout(holdout)
+    rates, where = window_rates(activity, window_size, stride), np.asarray(locations)
+    rng = np.random.default_rng(SPLIT_SEED)
+
+    def with_artificial(real):
+        made, made_where = artificial_trials(rates[:, real], where[real], n_artificial, rng)
+        return np.concatenate([rates, made], axis=1), np.concatenate([where, made_where])
+
+    if holdout == "original":
+        all_rates, all_where = with_artificial(np.full(len(where), True))
+        folds = location_folds(all_where, test_num)[:1]
+        scores = _scores(_standardized(all_rates, all_rates), all_where, folds, None)
+    else:
+        of_split = []
+        splits = StratifiedShuffleSplit(test_num, test_size=test_size, random_state=SPLIT_SEED)
+        for _, test in splits.split(where, where):
+            held_out = np.isin(np.arange(len(where)), test)
+            all_rates, all_where = with_artificial(~held_out)
+            fold = np.pad(held_out, (0, len(all_where) - len(where)))
+            of_split.append(_scores(_standardized(all_rates, all_rates[:, ~fold]), all_where, [fold], None))
+        scores = np.mean(of_split, axis=0)
+    return _labelled_scores(scores, locations, dt, window_size, stride, epochs, title)
+
+
+def _standardized(rates, reference):
+    """Return rates (n_windows, n_trials, n_units) with the mean 0 and deviation 1 of the reference's trials."""
+    deviations = reference.std(axis=1, keepdims=True)
+    return (rates - reference.mean(axis=1, keepdims=True)) / np.where(deviations > 0, deviations, 1)
+
+
+def _labelled_scores(scores, locations, dt, window_size, stride, epochs, title):
+    labels = [str(window * stride * dt / 1000) for window in range(len(scores))]
+    table = pd.DataFrame(scores, index=labels, columns=labels)
+    return DecoderResult(table, dt, window_size, stride, 1 / len(np.unique(locations)), epochs, title)
+
+
+def window_rates(activity, window_size, stride):
+    """Return the mean activity in sliding windows.
+
+    Parameters
+    ----------
+    activity : (n_time, ...) array
+    window_size, stride : int
+        Steps over which activity is averaged, and between the starts of windows.
+
+    Returns
+    -------
+    (n_windows, ...) array
+        n_windows is (n_time - window_size) // stride + 1.
+
+    Raises
+    ------
+    ValueError
+        If a window is longer than the trial, or window or stride are less than one step.
     """
     n_time = len(activity)
     if not 1 <= window_size <= n_time or stride < 1:
@@ -163,13 +356,13 @@ def window_rates(activity, window_size, stride):
 
 
 def location_folds(locations, test_num):
-    """Trials held out, fold by fold: the first `test_num` trials of every location, the next ones, and so on.
+    """Return the trials held out in each fold: the first `test_num` trials of every location, the next ones, and so on.
 
     Parameters
     ----------
     locations : (n_trials,) array
     test_num : int
-        Trials of each location in a fold. What is left over after the last whole fold is never held out.
+        Trials of each location in a fold. Trials left over after the last whole fold are never held out.
 
     Returns
     -------
@@ -178,7 +371,7 @@ def location_folds(locations, test_num):
     Raises
     ------
     ValueError
-        When a location would have no trial left to train on.
+        If a location would have no trial left to train on.
     """
     fewest = min(np.count_nonzero(locations == location) for location in np.unique(locations))
     if not 1 <= test_num < fewest:
@@ -192,7 +385,7 @@ def location_folds(locations, test_num):
 
 
 def cross_temporal_scores(rates, locations, test_num=2, holdout="original"):
-    """Share of trials decoded right, for every training window and tested window.
+    """Compute the share of trials decoded correctly, for every training window and tested window.
 
     Parameters
     ----------
@@ -203,9 +396,9 @@ def cross_temporal_scores(rates, locations, test_num=2, holdout="original"):
         Trials of each location that are held out together.
     holdout : 'original' or 'everywhere'
         'original', as published: one fold; the first `test_num` trials of each location are left out of the training
-        and scored at the training window; at all other windows all trials are scored, those trained on included,
-        which flatters the off-diagonal scores. 'everywhere': every trial is held out once, in the same stratified
-        folds at all windows, and scored only by classifiers that never saw it at any time.
+        and scored at the training window; at all other windows all trials are scored, including those trained on, so
+        that off-diagonal scores are too high. 'everywhere': every trial is held out once, in the same stratified
+        folds at all windows, and scored only by classifiers that were not trained on it at any time.
 
     Returns
     -------
@@ -219,18 +412,16 @@ def cross_temporal_scores(rates, locations, test_num=2, holdout="original"):
 
 
 def check_holdout(holdout):
-    """ValueError unless the way to hold trials out is known."""
+    """Raise a ValueError if `holdout` is neither 'original' nor 'everywhere'."""
     if holdout not in ("original", "everywhere"):
         raise ValueError(f"holdout must be 'original' or 'everywhere', got {holdout!r}")
 
 
-def split_scores(rates, locations, folds):
-    """Scores (n_windows, n_windows) on the held-out trials of the given folds, at all windows."""
-    return _scores(rates, locations, folds, None)
-
-
 def _scores(rates, locations, folds, scored_elsewhere):
-    """Mean score; away from the training window trials `scored_elsewhere` count (None: the held-out ones)."""
+    """Return scores (n_windows, n_windows) over all folds (n_folds, n_trials).
+
+    At windows other than the training window, the trials `scored_elsewhere` are scored; None: those held out.
+    """
     rates = np.asarray(rates, dtype=np.float64)
 
     def scores_of(window):
@@ -245,20 +436,43 @@ def _scores(rates, locations, folds, scored_elsewhere):
             correct, total = correct + hit_sums, total + counts
         return correct / total
 
-    return np.stack(list(in_order(scores_of, range(len(rates)))))
+    return np.stack(in_order(scores_of, range(len(rates))))
 
 
 def fit_classifier(features, labels):
-    """scikit-learn's default SVC; gamma='scale' is given as the number that it stands for, so that it is known."""
+    """Fit scikit-learn's default SVC.
+
+    gamma='scale' is given as the number that it stands for, because `predict` needs it.
+
+    Parameters
+    ----------
+    features : (n_trials, n_units) array
+    labels : (n_trials,) array
+
+    Returns
+    -------
+    sklearn.svm.SVC
+    """
     variance = features.var()
     return SVC(gamma=1 / (features.shape[1] * variance) if variance > 0 else 1.0).fit(features, labels)
 
 
 def predict(model, training, features):
-    """What a classifier of `fit_classifier`, trained on `training`, predicts for features (..., n_units).
+    """Predict labels with a classifier of `fit_classifier`; the same labels as ``model.predict`` gives.
 
-    libsvm evaluates the kernel pair by pair; here it is one matrix product for all windows. The votes of the pairwise
-    classifiers are counted as libsvm counts them: ties go to the class that comes first.
+    libsvm evaluates the kernel pair by pair; here one matrix product serves all windows. The votes of the pairwise
+    classifiers are counted as in libsvm: ties go to the class that comes first.
+
+    Parameters
+    ----------
+    model : sklearn.svm.SVC
+    training : (n_trials, n_units) array
+        What the model was fitted to.
+    features : (..., n_units) array
+
+    Returns
+    -------
+    (...) array of labels
     """
     support, flat = training[model.support_], features.reshape(-1, features.shape[-1])
     gamma = model.gamma
@@ -276,7 +490,7 @@ def predict(model, training, features):
 
 
 def _pairwise_classifiers(model):
-    """Weights (n_pairs, n_support) of the one-against-one classifiers, intercepts, and the pairs of classes."""
+    """Return weights (n_pairs, n_support) and intercepts of the one-against-one classifiers, and the class pairs."""
     pairs = list(combinations(range(len(model.classes_)), 2))
     ends = np.cumsum(model.n_support_)
     of_class = [slice(end - count, end) for end, count in zip(ends, model.n_support_, strict=True)]
@@ -284,5 +498,5 @@ def _pairwise_classifiers(model):
     for row, (first, second) in enumerate(pairs):
         weights[row, of_class[first]] = model.dual_coef_[second - 1, of_class[first]]
         weights[row, of_class[second]] = model.dual_coef_[first, of_class[second]]
-    sign = -1 if len(pairs) == 1 else 1  # scikit-learn turns the sign of a two-class machine round
+    sign = -1 if len(pairs) == 1 else 1  # scikit-learn reverses the sign where there are two classes
     return sign * weights, sign * model.intercept_, pairs

@@ -1,38 +1,55 @@
 """Demixed principal components: population activity split into its time, stimulus and mixed parts."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy.linalg import eigh
 from threadpoolctl import threadpool_limits
 
 from rnn_maturation import figures
 from rnn_maturation.analysis.activity import Get_H
 from rnn_maturation.analysis.conditions import task_info
+from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.recorded import load_recorded_trials
+from rnn_maturation.analysis.results import MappingResult, labelled
 from rnn_maturation.model_directory import figure_dir
-from rnn_maturation.stages import performance_at, smooth
+from rnn_maturation.stages import performance_at
 from rnn_maturation.task import rule_name
 
 REGULARIZER_GRID = 1e-7 * 1.4 ** np.arange(45)
 N_FOLDS = 3
+RECORDED_SMOOTHING = 3  # window of `stages.smooth` with which curves of recorded neurons are drawn, as published
 
 
-@dataclass(frozen=True)
-class DemixedPCA:
-    """Result of `demixed_pca`; every dict has the keys 't' (time), 's' (stimulus) and 'st' (their mixture).
+@labelled
+class DemixedPCA(MappingResult):
+    """Result of `demixed_pca`; the dicts have the keys 't' (time), 's' (stimulus) and 'st' (their interaction).
 
     Attributes
     ----------
     components : dict of (n_components, n_locations, n_time) arrays
         Activity seen by each decoder, leading component first.
     decoders, encoders : dict of (n_units, n_components) arrays
-        Read-out weights and the axes on which the part is rebuilt.
+        Read-out weights, and the axes on which the part is reconstructed.
     explained_variance_ratio : dict of (n_components,) arrays
-        Share of the total variance that each component has.
+        Share of the total variance that each component explains.
     regularizer : float
-        The penalty used, relative to the total variance.
+        Penalty that was used, relative to the total variance.
+    location_names : list of str or None
+        Names of the locations; None: their indices.
+    dt : float or None
+        Length of a step in ms; None: unknown, time is given in steps.
+    epochs : dict or None
+        {epoch: (start, end)} in steps.
+    title : str
+    limits : dict
+        {'t', 's', 'st': (low, high)} of the ordinates in the figure; None leaves a limit open.
+    inverted : tuple of str
+        Parts whose ordinate points downwards; the sign of a component is arbitrary.
+    smoothing : int
+        Window of `stages.smooth` with which the curves are drawn; 0: not smoothed.
     """
 
     components: dict
@@ -40,14 +57,62 @@ class DemixedPCA:
     encoders: dict
     explained_variance_ratio: dict
     regularizer: float
+    location_names: list | None = None
+    dt: float | None = None
+    epochs: dict | None = None
+    title: str = ""
+    limits: dict | None = None
+    inverted: tuple = ()
+    smoothing: int = 0
+
+    @property
+    def data(self):
+        """Return components, decoders, encoders, explained_variance_ratio and regularizer as a dict."""
+        names = ("components", "decoders", "encoders", "explained_variance_ratio", "regularizer")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def names(self):
+        """Return the names of the locations, their indices where they have none."""
+        return self.location_names or [str(where) for where in range(self.components["t"].shape[1])]
+
+    def to_frame(self):
+        """Return a table with a row for each part, component, location and step.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns part ('t', 's', 'st'), component (1 is the leading one), location (name), time_ms (or step where
+            dt is not known), value, explained_variance_ratio (of the component).
+        """
+        tables = []
+        for part, values in self.components.items():
+            number, where, step = np.indices(values.shape).reshape(3, -1)
+            time = {"step": step} if self.dt is None else {"time_ms": step * self.dt}
+            columns = {"part": part, "component": number + 1, "location": np.array(self.names)[where], **time}
+            columns |= {
+                "value": values.ravel(),
+                "explained_variance_ratio": self.explained_variance_ratio[part][number],
+            }
+            tables.append(pd.DataFrame(columns))
+        return pd.concat(tables, ignore_index=True)
+
+    def plot(self):
+        """Draw the first time, stimulus and interaction components (Fig. 5E).
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        return figures.demixed_components(self)
 
 
 def demixed_pca(trials, regularizer="auto", n_components=10):
-    """Demixed PCA of trial-wise activity, deterministic, signs included.
+    """Compute a demixed PCA of trial-wise activity; deterministic, including the signs.
 
-    All fits work on units x units Gram matrices: with G = X X' and G_p = X_p X_p' of the centred trial mean and of
-    its parts (which are orthogonal to each other), the encoders of part p are the leading eigenvectors of
-    G_p (G + ridge)^-1 G_p, the same as the left singular vectors that the textbook takes from the full data.
+    All fits use Gram matrices (units x units): with G = X X' and G_p = X_p X_p' of the centered trial mean and of its
+    parts, which are orthogonal to each other, the encoders of part p are the leading eigenvectors of
+    G_p (G + ridge)^-1 G_p. These are the left singular vectors that the algorithm as published takes of the full data.
 
     Parameters
     ----------
@@ -55,10 +120,10 @@ def demixed_pca(trials, regularizer="auto", n_components=10):
         Firing rates.
     regularizer : 'auto' or float
         Penalty; the ridge is (regularizer * sum(X ** 2)) ** 2. 'auto' cross-validates `REGULARIZER_GRID` on held-out
-        trials; whole trials are held out, because all units were recorded in the same ones.
+        trials. Whole trials are held out, because all units are recorded in the same trials.
     n_components : int
-        Components of each part. A part of lower rank (the stimulus part has one less than locations) is filled
-        up with zeros.
+        Number of components of each part. Where a part has a lower rank (that of the stimulus part is one less than
+        the number of locations), the remaining components are zero.
 
     Returns
     -------
@@ -67,7 +132,7 @@ def demixed_pca(trials, regularizer="auto", n_components=10):
     Raises
     ------
     ValueError
-        When the array has another shape, holds nan or inf, or has fewer than two trials to choose a penalty with.
+        If the array has another shape, contains nan or inf, or has fewer than two trials to choose a penalty with.
 
     References
     ----------
@@ -75,7 +140,7 @@ def demixed_pca(trials, regularizer="auto", n_components=10):
     the maturation paper.
     """
     trials = _checked(trials, n_components)
-    with threadpool_limits(1, user_api="blas"):  # hundreds of small matrices: more threads only wait for each other
+    with threadpool_limits(1, user_api="blas"):  # matrices are small: threads would wait for each other
         if isinstance(regularizer, str):
             regularizer = _choose_regularizer(trials, regularizer, n_components)
         mean, parts = _marginalise(trials.mean(axis=0))
@@ -91,12 +156,12 @@ def demixed_pca(trials, regularizer="auto", n_components=10):
 
 
 def _checked(trials, n_components):
-    """The trials as float64, or a ValueError that says what is wrong with them."""
+    """Return the trials as float64, or raise a ValueError that says what is wrong with them."""
     trials = np.asarray(trials, dtype=float)
     if trials.ndim != 4 or min(trials.shape) == 0:
         raise ValueError(f"demixed_pca needs (trials, units, locations, time), none of them empty; got {trials.shape}")
     if not np.isfinite(trials).all():
-        raise ValueError("demixed_pca got nan or inf in the activity; leave those units or trials out")
+        raise ValueError("demixed_pca got nan or inf in the activity; leave out those units or trials")
     if np.ptp(trials.mean(axis=0), axis=(1, 2)).max() == 0:
         raise ValueError("demixed_pca got activity that is the same at all times and locations: nothing to explain")
     if not 1 <= n_components <= trials.shape[1]:
@@ -105,17 +170,17 @@ def _checked(trials, n_components):
 
 
 def _marginalise(mean):
-    """Centred activity (n_units, n_locations * n_time) and its parts, which add up to it."""
-    centred = mean - mean.mean(axis=(1, 2), keepdims=True)
-    time = np.broadcast_to(centred.mean(axis=1, keepdims=True), centred.shape)
-    stimulus = np.broadcast_to(centred.mean(axis=2, keepdims=True), centred.shape)
-    parts = {"t": time, "s": stimulus, "st": centred - time - stimulus}
+    """Return the centered activity (n_units, n_locations * n_time) and its parts, which add up to it."""
+    centered = mean - mean.mean(axis=(1, 2), keepdims=True)
+    time = np.broadcast_to(centered.mean(axis=1, keepdims=True), centered.shape)
+    stimulus = np.broadcast_to(centered.mean(axis=2, keepdims=True), centered.shape)
+    parts = {"t": time, "s": stimulus, "st": centered - time - stimulus}
     flat = (mean.shape[0], -1)
-    return centred.reshape(flat), {name: part.reshape(flat) for name, part in parts.items()}
+    return centered.reshape(flat), {name: part.reshape(flat) for name, part in parts.items()}
 
 
 class _Gram:
-    """Gram matrices of one data set, from which fits at any penalty and held-out errors follow."""
+    """Gram matrices of one data set, from which fits with any penalty and held-out errors follow."""
 
     def __init__(self, mean, parts):
         self.total = (mean**2).sum()
@@ -123,11 +188,11 @@ class _Gram:
         self.parts = {name: part @ part.T for name, part in parts.items()}
 
     def fit(self, regularizer, n_components):
-        """{part: (decoder, encoder)} at one penalty."""
+        """Return {part: (decoder, encoder)} for one penalty."""
         return next(self.fits([regularizer], n_components))
 
     def fits(self, regularizers, n_components):
-        """Yield the fit at each penalty; the eigendecompositions are shared by all of them."""
+        """Yield the fit for each penalty; all of them share the eigendecompositions."""
         values, vectors = np.linalg.eigh(self.whole)
         bases = {name: _range_of(gram) for name, gram in self.parts.items()}
         scaled = {name: size[:, None] * (basis.T @ vectors) for name, (size, basis) in bases.items()}
@@ -143,11 +208,11 @@ class _Gram:
             yield fit
 
     def error(self, fit):
-        """Sum over parts of ||X_p - P D'X + diag(P D')X||^2 on this data set, X never needed itself."""
+        """Return the sum over parts of ||X_p - P D'X + diag(P D')X||^2 on this data set."""
         return sum(self._part_error(self.parts[name], *axes) for name, axes in fit.items())
 
     def _part_error(self, part, decoder, encoder):
-        own = (encoder * decoder).sum(axis=1)  # what a unit predicts of itself would reward its noise
+        own = (encoder * decoder).sum(axis=1)  # left out: a unit that predicts itself predicts its noise
         seen, seen_part = self.whole @ decoder, part @ decoder
         crossing = (own * np.diag(part)).sum() - (encoder * seen_part).sum()
         predicted = (own**2 * np.diag(self.whole)).sum() - 2 * (own[:, None] * encoder * seen).sum()
@@ -155,14 +220,14 @@ class _Gram:
 
 
 def _range_of(gram):
-    """Non-zero eigenvalues of a Gram matrix and their eigenvectors (n_units, rank)."""
+    """Return the non-zero eigenvalues of a Gram matrix and their eigenvectors (n_units, rank)."""
     values, vectors = np.linalg.eigh(gram)
     kept = values > values[-1] * len(values) * np.finfo(float).eps
     return values[kept], vectors[:, kept]
 
 
 def _leading_eigenvectors(matrix, number):
-    """Up to `number` eigenvectors of a symmetric matrix, largest eigenvalue first."""
+    """Return up to `number` eigenvectors of a symmetric matrix, largest eigenvalue first."""
     size = len(matrix)
     if size == 0:
         return matrix
@@ -170,7 +235,7 @@ def _leading_eigenvectors(matrix, number):
 
 
 def _choose_regularizer(trials, regularizer, n_components):
-    """The penalty of `REGULARIZER_GRID` with the least error on held-out trials, summed over evenly spread ones."""
+    """Return the penalty of `REGULARIZER_GRID` with the least error, summed over evenly spread held-out trials."""
     if regularizer != "auto":
         raise ValueError(f"regularizer must be 'auto' or a number, got {regularizer!r}")
     n_trials = len(trials)
@@ -182,6 +247,44 @@ def _choose_regularizer(trials, regularizer, n_components):
         training, test = _Gram(*_marginalise((total - held_out) / (n_trials - 1))), _Gram(*_marginalise(held_out))
         errors += [test.error(fit) for fit in training.fits(REGULARIZER_GRID, n_components)]
     return REGULARIZER_GRID[errors.argmin()]
+
+
+def compute_demixed_pca(
+    activity, locations, dt=None, epochs=None, shown=None, regularizer="auto", n_components=10, title=""
+):
+    """Compute a demixed PCA of activity with the location of each trial; labelled for tables and figures.
+
+    Parameters
+    ----------
+    activity : (n_time, n_trials, n_units) array
+        Firing rates of a network or of neurons recorded together.
+    locations : (n_trials,) array
+        Label of the location in each trial; every location has the same number of trials.
+    dt : float, optional
+        Length of a step in ms.
+    epochs : dict, optional
+        {epoch: (start, end)} in steps, for the figure.
+    shown : list, optional
+        Labels of two or more locations to which the analysis is restricted; default: all.
+    regularizer, n_components
+        As for `demixed_pca`.
+    title : str
+
+    Returns
+    -------
+    DemixedPCA
+        Locations are named by their angles, as all of them are taken to be evenly spaced on a circle.
+
+    Raises
+    ------
+    ValueError
+        If locations have different numbers of trials, or the activity cannot be analyzed (see `demixed_pca`).
+    """
+    known = np.unique(locations).tolist()
+    shown = known if shown is None else _chosen(shown, known)
+    result = demixed_pca(trials_by_location(np.asarray(activity), locations, shown), regularizer, n_components)
+    names = [f"{known.index(where) * 360 / len(known):g}°" for where in shown]
+    return replace(result, location_names=names, dt=dt, epochs=epochs, title=title)
 
 
 # ---------------------------------------------------------------------------------------------------- public analyses
@@ -202,8 +305,9 @@ def neuron_dPCA(
     tcomp_ylim=(None, None),
     scomp_ylim=(None, None),
     stcomp_ylim=(None, None),
+    save=True,
 ):
-    """Demixed PCA of a checkpoint's activity; draws the first time, stimulus and mixing components (Fig. 5E).
+    """Compute a demixed PCA of a checkpoint; draw the first time, stimulus and interaction components (Fig. 5E).
 
     Parameters
     ----------
@@ -214,11 +318,14 @@ def neuron_dPCA(
     task_mode : str
         Mode of `task.generate_trials`, see `Get_H`.
     appoint_loc_analysis : bool
-        Use the locations `appoint_locs` (0-based) only.
+        Analyze only the locations `appoint_locs` (0-based).
+    appoint_locs : sequence of int
     invert_tcomp_y, invert_scomp_y, invert_stcomp_y : bool
-        Draw a component upside down; its sign is arbitrary.
+        Turn the ordinate of a component upside down; the sign of a component is arbitrary.
     tcomp_ylim, scomp_ylim, stcomp_ylim : (low, high)
-        Limits of the drawn ordinates.
+        Limits of the ordinates.
+    save : bool
+        Write the figure.
 
     Returns
     -------
@@ -227,28 +334,26 @@ def neuron_dPCA(
     Raises
     ------
     ValueError
-        An unknown rule or location, or activity in which nothing varies.
+        If the network has no such rule or location, or nothing varies in the activity.
     FileNotFoundError
-        There is no such checkpoint.
+        If there is no such checkpoint.
     """
     info = task_info(hp, model_dir, rule)
-    locations = _chosen(appoint_locs, info["in_loc_set"]) if appoint_loc_analysis else info["in_loc_set"]
-    activity = Get_H(hp, model_dir, trial_num, rule, task_mode=task_mode)
-    result = demixed_pca(trials_by_location(activity, info["in_loc"], locations))
+    locations = _chosen(appoint_locs, info["in_loc_set"]) if appoint_loc_analysis else list(info["in_loc_set"])
+
+    def compute():
+        activity = Get_H(hp, model_dir, trial_num, rule, task_mode=task_mode)
+        return compute_demixed_pca(activity, info["in_loc"], hp["dt"], info["epoch_info"], locations)
+
+    result = remembered(compute, "demixed PCA", hp, model_dir, trial_num, rule, task_mode, str(locations))
     title = f"{rule_name[rule]} at {trial_num} trials, performance {performance_at(log, rule, trial_num):.2f}"
-    names = [f"{where * 360 / len(info['in_loc_set']):g}°" for where in locations]
-    figure = figures.demixed_components(
-        result,
-        hp["dt"],
-        info["epoch_info"],
-        names,
-        {"t": tcomp_ylim, "s": scomp_ylim, "st": stcomp_ylim},
-        {"t": invert_tcomp_y, "s": invert_scomp_y, "st": invert_stcomp_y},
-        title,
-    )
-    chosen = f"_locs_{list(locations)}" if appoint_loc_analysis else ""
-    folder = figure_dir(model_dir, rule)
-    figures.save_figure(figure, folder / f"RNNneuron_dPCA_rule_{rule}_trialnum_{trial_num}{chosen}")
+    limits = {"t": tcomp_ylim, "s": scomp_ylim, "st": stcomp_ylim}
+    inverted = _inverted(invert_tcomp_y, invert_scomp_y, invert_stcomp_y)
+    result = replace(result, title=title, limits=limits, inverted=inverted)
+    if save:
+        chosen = f"_locs_{locations}" if appoint_loc_analysis else ""
+        stem = f"RNNneuron_dPCA_rule_{rule}_trialnum_{trial_num}{chosen}"
+        figures.save_figure(result.plot(), figure_dir(model_dir, rule) / stem)
     return result
 
 
@@ -265,19 +370,25 @@ def real_neuron_dPCA(
     tcomp_ylim=(None, None),
     scomp_ylim=(None, None),
     stcomp_ylim=(None, None),
+    save=True,
 ):
-    """`neuron_dPCA` of recorded neurons; drawn curves are smoothed.
+    """Compute and draw `neuron_dPCA` of recorded neurons; the drawn curves are smoothed.
 
     Parameters
     ----------
     neuron_file : str
         See `recorded.load_recorded_trials`.
     time_len, trial_per_loc : int
-        Steps of a trial, trials of a location.
+        Steps of a trial, trials of each location.
     dt : float
-        Step, ms.
-    appoint_locs : tuple of int
-        1-based locations, used with `appoint_loc_analysis`.
+        Length of a step in ms.
+    appoint_loc_analysis : bool
+        Analyze only the locations `appoint_locs` (1-based).
+    appoint_locs : sequence of int
+    invert_tcomp_y, invert_scomp_y, invert_stcomp_y, tcomp_ylim, scomp_ylim, stcomp_ylim
+        As for `neuron_dPCA`.
+    save : bool
+        Write the figure.
 
     Returns
     -------
@@ -286,43 +397,59 @@ def real_neuron_dPCA(
     Raises
     ------
     ValueError
-        The file has another layout, or locations that it does not have are asked for.
+        If the file has another layout, or has no such locations.
     FileNotFoundError
-        There is no such file.
+        If there is no such file.
     """
-    trials = load_recorded_trials(neuron_file, time_len, trial_per_loc)
+    trials, name = load_recorded_trials(neuron_file, time_len, trial_per_loc), Path(neuron_file).stem
     numbers = list(range(1, trials.shape[2] + 1))
     locations = _chosen(appoint_locs, numbers) if appoint_loc_analysis else numbers
-    result = demixed_pca(trials[:, :, [numbers.index(where) for where in locations]])
-    figure = figures.demixed_components(
-        result,
-        dt,
-        None,
-        [f"{(where - 1) * 360 / len(numbers):g}°" for where in locations],
-        {"t": tcomp_ylim, "s": scomp_ylim, "st": stcomp_ylim},
-        {"t": invert_tcomp_y, "s": invert_scomp_y, "st": invert_stcomp_y},
-        f"Recorded neurons, {Path(neuron_file).stem}",
-        smoothing=lambda curve: smooth(curve, 3),
+    result = replace(
+        demixed_pca(trials[:, :, [where - 1 for where in locations]]),
+        location_names=[f"{(where - 1) * 360 / len(numbers):g}°" for where in locations],
+        dt=dt,
+        title=f"Recorded neurons, {name}",
+        limits={"t": tcomp_ylim, "s": scomp_ylim, "st": stcomp_ylim},
+        inverted=_inverted(invert_tcomp_y, invert_scomp_y, invert_stcomp_y),
+        smoothing=RECORDED_SMOOTHING,
     )
-    figures.save_figure(figure, Path("figure") / f"realneuron_dPCA_{Path(neuron_file).stem}")
+    if save:
+        figures.save_figure(result.plot(), Path("figure") / f"realneuron_dPCA_{name}")
     return result
 
 
+def _inverted(*invert):
+    """Return the parts whose axis is turned, of three flags in the order t, s, st."""
+    return tuple(part for part, inverted in zip(("t", "s", "st"), invert, strict=True) if inverted)
+
+
 def _chosen(appoint_locs, known):
-    """The locations asked for; ValueError when there are less than two or one is unknown."""
-    locations = [int(where) for where in appoint_locs]
-    if len(set(locations)) < 2 or not set(locations) <= {int(where) for where in known}:
+    """Return the locations asked for; raise a ValueError if there are fewer than two or one is unknown."""
+    locations = np.asarray(appoint_locs).ravel().tolist()
+    if len(set(locations)) < 2 or not set(locations) <= set(known):
         raise ValueError(f"appoint_locs must be two or more of the locations {list(known)}, not {appoint_locs}.")
     return locations
 
 
 def trials_by_location(activity, in_loc, locations):
-    """Activity (n_time, n_trials, n_units) sorted by location: (trials of each, n_units, n_locations, n_time).
+    """Return activity sorted by location, in the order of axes that `demixed_pca` takes.
+
+    Parameters
+    ----------
+    activity : (n_time, n_trials, n_units) array
+    in_loc : (n_trials,) array
+        Label of the location in each trial.
+    locations : sequence
+        Labels of the locations to take.
+
+    Returns
+    -------
+    (trials of each location, n_units, n_locations, n_time) array
 
     Raises
     ------
     ValueError
-        When the locations do not have the same number of trials.
+        If the locations do not have the same number of trials.
     """
     of_each = [np.flatnonzero(np.asarray(in_loc) == where) for where in locations]
     counts = [len(trials) for trials in of_each]

@@ -1,27 +1,66 @@
-"""A bounded memory for arrays that several analyses need one after the other."""
+"""What was computed at checkpoints, remembered within the process, so that analyses do not compute it twice."""
 
-import threading
-from collections import OrderedDict
+import json
+import os
+import pickle
+from contextlib import suppress
+from threading import Lock
+
+from cachetools import LRUCache
+
+from rnn_maturation.hyperparameters import plain
+from rnn_maturation.model_directory import activity_file, checkpoint_dir
+
+# enough for a run of 370 checkpoints: location means and neuron info of five rules, saccades, decoder scores
+REMEMBERED_BYTES = 500e6
+
+_pickles = LRUCache(REMEMBERED_BYTES, getsizeof=len)
+_lock = Lock()
 
 
-class ArrayMemory:
-    """The arrays used last, up to a number of bytes."""
+def remembered(compute, what, hp, model_dir, trial_num, rule, *details):
+    """Return ``compute()``, or a copy of what it returned when it was last called for the same thing.
 
-    def __init__(self, max_bytes):
-        self.max_bytes, self.n_bytes = max_bytes, 0
-        self._arrays, self._lock = OrderedDict(), threading.Lock()
+    The results used least recently are forgotten when all of them together exceed `REMEMBERED_BYTES`. A checkpoint or
+    an activity file that was replaced is another thing: its modification times are part of what is compared.
 
-    def get(self, key):
-        with self._lock:
-            if key in self._arrays:
-                self._arrays.move_to_end(key)
-            return self._arrays.get(key)
+    Parameters
+    ----------
+    compute : callable
+        Takes no arguments; returns something that can be pickled.
+    what : str
+        Name of the quantity.
+    hp : dict
+    model_dir : str
+    trial_num : int
+        Trial number of the checkpoint.
+    rule : str
+    *details : hashable
+        Everything else that the quantity depends on.
 
-    def put(self, key, array):
-        with self._lock:
-            if key in self._arrays:
-                self.n_bytes -= self._arrays.pop(key).nbytes
-            self._arrays[key] = array
-            self.n_bytes += array.nbytes
-            while self.n_bytes > self.max_bytes and self._arrays:
-                self.n_bytes -= self._arrays.popitem(last=False)[1].nbytes
+    Returns
+    -------
+    object
+        The caller's own: it may be changed.
+    """
+    where = os.path.abspath(model_dir), int(trial_num), rule
+    key = (what, *where, hp_text(hp), _stamps(model_dir, trial_num, rule), details)
+    with _lock:
+        found = _pickles.get(key)
+    if found is not None:
+        return pickle.loads(found)
+    result = compute()
+    with _lock, suppress(ValueError):  # larger than the whole memory: not remembered
+        _pickles[key] = pickle.dumps(result, pickle.HIGHEST_PROTOCOL)
+    return result
+
+
+def hp_text(hp):
+    """Return hyper-parameters as a text that identifies them, without the random generator."""
+    return json.dumps({key: plain(value) for key, value in hp.items() if key != "rng"}, sort_keys=True)
+
+
+def _stamps(model_dir, trial_num, rule):
+    """Return name, modification time and size of the files that hold a checkpoint and its activity."""
+    files = [activity_file(model_dir, trial_num, rule), *checkpoint_dir(model_dir, trial_num).glob("model.ckpt.[di]*")]
+    return tuple((f.name, s.st_mtime_ns, s.st_size) for f in sorted(files) if f.exists() for s in [f.stat()])

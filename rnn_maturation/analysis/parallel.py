@@ -9,25 +9,31 @@ from rnn_maturation.cpu import n_cores
 
 
 def in_order(function, items, description=None):
-    """Yield function(item) for each item, in order, computed by one thread a core.
+    """Return the list of function(item), in the order of the items, computed by one thread per core.
 
-    The work behind it (TensorFlow, numpy, libsvm) runs outside Python's lock, so threads fill the cores without the
-    start-up time and memory of processes. At most two results a core wait to be taken, so memory does not grow.
-    A bar is shown on a terminal when `description` is given. The first error stops the work and is raised as it is.
+    The functions spend their time in TensorFlow, numpy and libsvm, which release Python's lock. Threads therefore
+    fill the cores, without the start-up time and the memory of processes.
+
+    Parameters
+    ----------
+    function : callable
+    items : iterable
+    description : str, optional
+        Shows a progress bar of that name on a terminal.
+
+    Returns
+    -------
+    list
+
+    Raises
+    ------
+    Exception
+        The first error of the function, as it is. Work that has not begun by then, or by Ctrl-C, is not done.
     """
     items = list(items)
-    workers = n_cores()
-    progress = tqdm(total=len(items), desc=description, leave=False, disable=None if description else True)
-    with progress, threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
-        waiting = []
+    bar = {"desc": description, "total": len(items), "leave": False, "disable": None if description else True}
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_cores()) as pool:
         try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > 2 * workers:
-                    yield waiting.pop(0).result()
-                    progress.update()
-            while waiting:
-                yield waiting.pop(0).result()
-                progress.update()
+            return list(tqdm(pool.map(function, items), **bar))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

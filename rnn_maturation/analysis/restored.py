@@ -1,4 +1,4 @@
-"""The network as it was at any checkpoint: one graph, weights restored into it."""
+"""The network as it was at any checkpoint: one graph, into which the weights are restored."""
 
 import hashlib
 import json
@@ -8,13 +8,24 @@ from queue import SimpleQueue
 
 import numpy as np
 
+from rnn_maturation.analysis.memory import hp_text
 from rnn_maturation.cpu import n_cores
-from rnn_maturation.hyperparameters import plain
 from rnn_maturation.network import Model, tf1
 
 
 class Network:
-    """One graph for all checkpoints: weights are restored into it, in a session for each core."""
+    """One graph for all checkpoints, with one session per core into which the weights of a checkpoint are restored.
+
+    Parameters
+    ----------
+    hp : dict
+        Hyper-parameters.
+
+    Attributes
+    ----------
+    model : rnn_maturation.network.Model
+        Its tensors are what `run` computes and is fed with.
+    """
 
     def __init__(self, hp):
         with ThreadPoolExecutor(1) as own_thread:  # a default graph belongs to a thread: the caller's stays as it is
@@ -22,15 +33,33 @@ class Network:
         self._graph = self.model.h.graph
         self._graph.finalize()
         self._idle_sessions = SimpleQueue()
-        # a session computes in the thread that calls it and no other: two side by side do not wait for each other, and
-        # results do not depend on how sums are shared out
+        # A session computes in the calling thread only: sessions side by side do not wait for each other, and the
+        # results do not depend on how sums are distributed over threads.
         config = tf1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=-1)
         config.gpu_options.allow_growth = True
         for _ in range(n_cores()):
             self._idle_sessions.put(tf1.Session(graph=self._graph, config=config))
 
     def run(self, folder, tensor, feed):
-        """Value of a tensor in the network of a checkpoint folder. May be called from several threads."""
+        """Compute a tensor of the network of a checkpoint; may be called from several threads.
+
+        Parameters
+        ----------
+        folder : Path
+            Folder of the checkpoint.
+        tensor : tf.Tensor
+        feed : dict
+            {placeholder: value}.
+
+        Returns
+        -------
+        numpy.ndarray
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If the checkpoint is missing or damaged.
+        """
         session = self._idle_sessions.get()
         try:
             with self._graph.as_default(), session.as_default():
@@ -41,7 +70,7 @@ class Network:
 
 
 def network(hp):
-    """The `Network` of some hyper-parameters, built once for all analyses that follow each other."""
+    """Return the `Network` of some hyper-parameters, which is built once for all analyses that follow each other."""
     return _network(hp_text(hp))
 
 
@@ -50,12 +79,20 @@ def _network(hp_json):
     return Network(json.loads(hp_json))
 
 
-def hp_text(hp):
-    """Hyper-parameters as a text that names them, without the random generator."""
-    return json.dumps({key: plain(value) for key, value in hp.items() if key != "rng"}, sort_keys=True)
-
-
 def noise_seed(hp, trial_num, what):
-    """Seed of the recurrent noise, two integers: a pure function of hp['seed'], checkpoint and what is computed."""
+    """Return the seed of the recurrent noise, which depends on hp['seed'], the checkpoint and what is computed only.
+
+    Parameters
+    ----------
+    hp : dict
+    trial_num : int
+        Trial number of the checkpoint.
+    what : str
+        Names what is computed: other names give other noise.
+
+    Returns
+    -------
+    (2,) int64 array
+    """
     text = f"{hp.get('seed', 0)} {int(trial_num)} {what}"
     return np.frombuffer(hashlib.sha256(text.encode()).digest()[:16], dtype="<i8")

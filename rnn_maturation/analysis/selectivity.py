@@ -2,18 +2,25 @@
 
 import numbers
 import warnings
+from functools import cache
 
 import numpy as np
+import pandas as pd
 from scipy import special
 
-from rnn_maturation.analysis.activity import Get_H, averaging_matrix, remember_location_means
+from rnn_maturation import figures
+from rnn_maturation.analysis.activity import Get_H, averaging_matrix, location_means
 from rnn_maturation.analysis.conditions import as_list, check_epochs, task_info
+from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.parallel import in_order
+from rnn_maturation.analysis.results import MappingResult, labelled
 from rnn_maturation.model_directory import load_pickle, neuron_info_file, save_pickle
 from rnn_maturation.stages import flat_trials, present_trials
+from rnn_maturation.task import rule_name
 
 UNIT_TYPES = ("selective_neurons", "active_neurons", "exh_neurons", "inh_neurons", "mix_neurons")
 DEFAULT_TYPES = ("exh_neurons", "mix_neurons")
+CRITERIA = {"norm": True, "annova_p_value": 0.05, "paired_ttest_p": 0.05, "abs_active_thresh": 1e-3}  # the published
 
 
 def generate_neuron_info(
@@ -29,31 +36,32 @@ def generate_neuron_info(
     recompute=False,
     verbose=True,
 ):
-    """Sort the units of each checkpoint by activity and selectivity; write neuron_info_<rule>_<epoch>.pkl.
+    """Classify the units of each checkpoint by activity and selectivity; write neuron_info_<rule>_<epoch>.pkl.
 
-    Activity that has no H file is computed, used for all epochs and not kept.
+    Activity without an H file is computed, used for all epochs, and not kept. `compute_neuron_info` does the same for
+    an array of activity.
 
     Parameters
     ----------
     hp : dict
     model_dir : str
     epochs : list of str
-        Epochs in which selectivity is tested; every rule needs to have them.
+        Epochs in which selectivity is tested; every rule must have them.
     trial_list : range, list, tuple, array or stage dict
     rules : list of str
     norm, annova_p_value, paired_ttest_p, abs_active_thresh
-        As for `classify_units`. The file's name does not tell them.
+        As for `compute_neuron_info`. The file name does not show them.
     recompute : bool
-        Make also files that are there already.
+        Write also files that exist already.
     verbose : bool
         Show a progress bar on a terminal.
 
     Raises
     ------
     ValueError
-        A rule that the network never saw, or an epoch that a rule does not have.
+        If the network has no such rule, a rule has no such epoch, or a checkpoint is damaged.
     FileNotFoundError
-        None of the checkpoints is there. Some missing: one warning.
+        If none of the checkpoints is on disk. If some are missing, one warning names them.
     """
     criteria = {"norm": norm, "annova_p_value": annova_p_value, "paired_ttest_p": paired_ttest_p}
     criteria["abs_active_thresh"] = abs_active_thresh
@@ -68,7 +76,16 @@ def generate_neuron_info(
 
 
 def complete_neuron_info(hp, model_dir, trials, rule, epoch):
-    """Compute the neuron_info that checkpoints lack, with the defaults of `generate_neuron_info`."""
+    """Write the neuron_info files that checkpoints lack, with the defaults of `generate_neuron_info`.
+
+    Parameters
+    ----------
+    hp : dict
+    model_dir : str
+    trials : list of int
+        Trial numbers of checkpoints on disk.
+    rule, epoch : str
+    """
     _write_neuron_infos(
         hp, model_dir, _missing_files(model_dir, trials, rule, epoch), {}, f"selectivity {rule} {epoch}"
     )
@@ -86,40 +103,88 @@ def _missing_files(model_dir, trials, rule, epochs, also_present=False):
 
 
 def _write_neuron_infos(hp, model_dir, work, criteria, description):
-    """Write files; the number of active units (at each checkpoint) without a normalised rate somewhere."""
+    """Write files; return the number of active units, over all checkpoints, without a normalized rate somewhere."""
 
-    def classify(item):
+    def write(item):
         (trial_num, rule), files = item
-        return _write_neuron_info(hp, model_dir, trial_num, rule, files, criteria)
+        infos = checkpoint_summary(hp, model_dir, trial_num, rule, **criteria)[1]
+        n_undefined = 0
+        for epoch, file in files.items():
+            active = [unit for unit, _, _ in infos[epoch]["active_neurons"]]
+            n_undefined += int(np.isnan(infos[epoch]["firerate_loc_order"][active]).any(axis=1).sum())
+            save_pickle(file, infos[epoch].data)
+        return n_undefined
 
-    return sum(in_order(classify, sorted(work.items()), description))
+    return sum(in_order(write, sorted(work.items()), description))
 
 
-def _write_neuron_info(hp, model_dir, trial_num, rule, files, criteria):
-    info = task_info(hp, model_dir, rule)
-    activity = Get_H(hp, model_dir, trial_num, rule)
-    remember_location_means(hp, model_dir, trial_num, rule, activity)
-    n_undefined = 0
-    for epoch, file in files.items():
-        neuron_info = classify_units(activity, info["in_loc"], info["epoch_info"], epoch, **criteria)
-        active = [unit for unit, _, _ in neuron_info["active_neurons"]]
-        n_undefined += int(np.isnan(neuron_info["firerate_loc_order"][active]).any(axis=1).sum())
-        save_pickle(file, neuron_info)
-    return n_undefined
+def checkpoint_summary(hp, model_dir, trial_num, rule, activity=None, conditions=None, **criteria):
+    """Return the location means and the neuron info of all epochs at a checkpoint.
+
+    Both are remembered. The activity is obtained at most once, and only where one of them is not.
+
+    Parameters
+    ----------
+    hp : dict
+    model_dir : str
+    trial_num : int
+    rule : str
+    activity : (n_time, n_trials, n_units) array, optional
+        Activity of this checkpoint, where it is at hand; default: `Get_H`.
+    conditions : dict, optional
+        'in_loc' (n_trials,) and 'epoch_info' {epoch: (start, end)} in steps; default: from task_info.pkl.
+    **criteria
+        Those of `compute_neuron_info` that are not the published ones.
+
+    Returns
+    -------
+    (n_locations, n_time, n_units) array, {epoch: NeuronInfo}
+    """
+    info = task_info(hp, model_dir, rule) if conditions is None else conditions
+    locations, epochs = np.asarray(info["in_loc"]), info["epoch_info"]
+    criteria = {**CRITERIA, **criteria}
+    obtain = cache(lambda: Get_H(hp, model_dir, trial_num, rule) if activity is None else activity)
+
+    def compute():
+        title = f"{rule_name[rule]} at {trial_num} trials"
+        return {e: compute_neuron_info(obtain(), locations, epochs, e, **criteria, title=title) for e in epochs}
+
+    details = str(locations.tolist()), str(epochs), str(criteria)
+    infos = remembered(compute, "neuron info", hp, model_dir, trial_num, rule, *details)
+    return location_means(hp, model_dir, trial_num, rule, obtain, locations), infos
 
 
 def warn_of_zero_fixation(n_units):
-    """One warning that units could not be normalised, when there are any."""
+    """Warn once that `n_units` units, if any, could not be normalized."""
     if n_units:
         warnings.warn(
-            f"{n_units} units (counted at every checkpoint) have a fixation level of zero at a location: their "
-            "normalised activity there is nan and is left out of means. norm=False uses absolute rates.",
+            f"{n_units} units (counted at every checkpoint) have a fixation rate of zero at a location: their "
+            "normalized activity there is nan and is left out of means. norm=False uses absolute rates.",
             stacklevel=3,
         )
 
 
 def load_neuron_info(model_dir, trial_num, rule, epoch):
-    """Neuron info of a checkpoint, from its file."""
+    """Return the neuron info of a checkpoint from its file.
+
+    Parameters
+    ----------
+    model_dir : str
+    trial_num : int
+    rule, epoch : str
+
+    Returns
+    -------
+    dict
+        As `NeuronInfo.data`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged or is not a neuron_info file.
+    """
     file = neuron_info_file(model_dir, trial_num, rule, epoch)
     neuron_info = load_pickle(file)
     try:
@@ -127,12 +192,12 @@ def load_neuron_info(model_dir, trial_num, rule, epoch):
     except (TypeError, KeyError, ValueError, AttributeError):
         is_sound = False
     if not is_sound:
-        raise ValueError(f"{file} is not a neuron_info file of this program. Delete it and it is computed again.")
+        raise ValueError(f"{file} is not a neuron_info file of this program. Delete it; it is then computed again.")
     return neuron_info
 
 
 def _is_neuron_info(neuron_info):
-    """Whether all units and locations listed are among those that it has means of."""
+    """Return whether all units and locations listed are among those that it has means of."""
     n_units, n_locations = neuron_info["firerate_loc_order"].shape
     return all(
         isinstance(unit, numbers.Integral)
@@ -146,16 +211,23 @@ def _is_neuron_info(neuron_info):
 
 
 def select_units(neuron_info, n_types):
-    """Units of the given types, each once, ascending, and their preferred location indices.
+    """Return the units of the given types, each once, in ascending order, and their preferred locations.
+
+    Parameters
+    ----------
+    neuron_info : NeuronInfo or dict
+    n_types : str or list of str
+        Some of `UNIT_TYPES`.
 
     Returns
     -------
     units, locations : (n,) int arrays
+        Locations are indices.
 
     Raises
     ------
     ValueError
-        For an unknown type.
+        If a type is unknown.
     """
     chosen = {unit: where for kind in check_types(n_types) for unit, _, where in neuron_info[kind]}
     units = np.array(sorted(chosen), dtype=int)
@@ -163,7 +235,7 @@ def select_units(neuron_info, n_types):
 
 
 def check_types(n_types):
-    """The unit types as a list; ValueError when one is unknown."""
+    """Return the unit types as a list; raise a ValueError if one is unknown."""
     types = as_list(n_types)
     unknown = [kind for kind in types if kind not in UNIT_TYPES]
     if unknown or not types:
@@ -174,89 +246,171 @@ def check_types(n_types):
 # -------------------------------------------------------------------------------------------------- arrays in and out
 
 
-def classify_units(
-    activity, locations, epochs, epoch, norm=True, annova_p_value=0.05, paired_ttest_p=0.05, abs_active_thresh=1e-3
-):
-    """Active, selective, excited, inhibited and mixed units of one checkpoint.
+@labelled
+class NeuronInfo(MappingResult):
+    """Active, selective, excited, inhibited and mixed units, and the mean rate of every unit at each location.
 
-    A unit is active when its largest location-mean rate in the epoch exceeds `abs_active_thresh` and its rate differs
-    between fixation and the stimulus (stim1, whatever the epoch, as published) at some location at least. It is
-    selective when it is active and its rate in the epoch differs between locations. Of the selective, by the location
-    means of the normalised rate (rate / fixation level at the location - 1): all below zero inhibited, none below zero
-    excited, else mixed.
+    Attributes
+    ----------
+    data : dict
+        selective_neurons, active_neurons, exh_neurons, inh_neurons, mix_neurons: lists of (unit, p of the analysis of
+        variance or None, index of the location with the highest rate); firerate_loc_order: (n_units, n_locations)
+        array of location means, nan where a unit could not be normalized.
+    norm : bool
+        Whether the location means are rate / fixation rate − 1, else the rate.
+    epoch : str
+        Epoch in which selectivity was tested.
+    title : str
+    """
+
+    data: dict
+    norm: bool = True
+    epoch: str = ""
+    title: str = ""
+
+    def to_frame(self):
+        """Return a table with a row for each unit.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns unit; active; type ('exh', 'inh', 'mix', or None where the unit is not selective); p of the
+            analysis of variance (nan where the unit is not selective); preferred_location (index);
+            rate_at_<index of the location>.
+        """
+        rates = self.data["firerate_loc_order"]
+        table = pd.DataFrame({"unit": np.arange(len(rates)), "active": False, "type": None, "p": np.nan})
+        table.loc[[unit for unit, _, _ in self.data["active_neurons"]], "active"] = True
+        for kind in ("exh", "inh", "mix"):
+            for unit, p, _ in self.data[f"{kind}_neurons"]:
+                table.loc[unit, ["type", "p"]] = kind, p
+        table["preferred_location"] = _preferred(rates.T)
+        return table.join(pd.DataFrame(rates, columns=[f"rate_at_{where}" for where in range(rates.shape[1])]))
+
+    def plot(self):
+        """Draw the location means of the selective units, sorted by type and preferred location.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        return figures.neuron_info(self)
+
+
+def compute_neuron_info(
+    activity,
+    locations,
+    epochs,
+    epoch,
+    norm=True,
+    annova_p_value=0.05,
+    paired_ttest_p=0.05,
+    abs_active_thresh=1e-3,
+    title="",
+):
+    """Classify units by activity and selectivity for location.
+
+    A unit is active if its largest location-mean rate in the epoch exceeds `abs_active_thresh` and, at one location at
+    least, its rate in fixation differs from that in stim1 (whatever the epoch is, as published). It is selective if it
+    is active and its rate in the epoch differs between locations. A selective unit is inhibited if all its location
+    means of the normalized rate (rate / fixation rate at the location − 1) are below zero, excited if none is, else
+    mixed.
 
     Parameters
     ----------
     activity : (n_time, n_trials, n_units) array
-    locations : (n_trials,) array of int
+        Firing rates of a network or of recorded neurons.
+    locations : (n_trials,) array
+        Label of the location shown in each trial. Results give its rank among the labels, which is the label itself
+        where labels are 0, 1, …
     epochs : {epoch: (start, end)}
-        In steps, with fix1, stim1 and `epoch`.
+        In steps, with fix1, stim1 and `epoch`; None is the beginning or the end of the trial.
     epoch : str
+        Epoch in which selectivity is tested.
     norm : bool
-        Test and report normalised rates, else absolute ones.
+        Test and report normalized rates, else absolute ones.
     annova_p_value : float
-        Level of the one-way analysis of variance over locations.
+        Significance level of the one-way analysis of variance over locations.
     paired_ttest_p : float
-        Level of the paired t-test of fixation against stimulus.
+        Significance level of the paired t-test between fixation and stim1.
     abs_active_thresh : float
-        Rate.
+        Rate, in the unit of `activity`.
+    title : str
+        Of the figure.
 
     Returns
     -------
-    dict
-        selective_neurons, active_neurons, exh_neurons, inh_neurons, mix_neurons: lists of (unit, p or None, index of
-        the location with the highest rate); firerate_loc_order: (n_units, n_locations) location means.
+    NeuronInfo
+
+    Raises
+    ------
+    ValueError
+        If the shapes of activity and locations do not agree, or an epoch is not in `epochs`.
     """
+    activity, locations = np.asarray(activity), np.asarray(locations)
+    if activity.ndim != 3 or locations.shape != activity.shape[1:2]:
+        raise ValueError(
+            f"activity must be (n_time, n_trials, n_units) and locations (n_trials,); got {activity.shape} and "
+            f"{locations.shape}."
+        )
+    missing = [name for name in ("fix1", "stim1", epoch) if name not in epochs]
+    if missing:
+        raise ValueError(f"epochs must have {', '.join(missing)}; it has {', '.join(epochs)}.")
     fixation, stimulus, rates = (trial_rates(activity, epochs[name]) for name in ("fix1", "stim1", epoch))
     mean_rates, levels = _location_means(rates, locations), _location_means(fixation, locations)
     group = np.unique(locations, return_inverse=True)[1]
-    normalised, mean_normalised = normalise(rates, levels[group]), normalise(mean_rates, levels)
+    normalized, mean_normalized = normalize(rates, levels[group]), normalize(mean_rates, levels)
 
     _, p_response = paired_ttest(fixation, stimulus, locations)
     active = (mean_rates.max(axis=0) > abs_active_thresh) & (p_response <= paired_ttest_p).any(axis=0)
-    _, p = one_way_anova(normalised if norm else rates, locations)
+    _, p = one_way_anova(normalized if norm else rates, locations)
     selective = active & (p <= annova_p_value)
-    inhibited = selective & (np.fmax.reduce(mean_normalised) < 0)
-    excited = selective & (np.fmin.reduce(mean_normalised) >= 0)
+    inhibited = selective & (np.fmax.reduce(mean_normalized) < 0)
+    excited = selective & (np.fmin.reduce(mean_normalized) >= 0)
     members = {
         "selective_neurons": selective,
         "exh_neurons": excited,
         "inh_neurons": inhibited,
         "mix_neurons": selective & ~inhibited & ~excited,
     }
-    means = mean_normalised if norm else mean_rates
-    preferred = np.where(np.isnan(means), -np.inf, means).argmax(axis=0)
+    means = mean_normalized if norm else mean_rates
+    preferred = _preferred(means)
     listed = {
         name: [(int(u), float(p[u]), int(preferred[u])) for u in np.flatnonzero(m)] for name, m in members.items()
     }
     listed["active_neurons"] = [(int(u), None, int(preferred[u])) for u in np.flatnonzero(active)]
-    return {**listed, "firerate_loc_order": np.ascontiguousarray(means.T)}
+    return NeuronInfo({**listed, "firerate_loc_order": np.ascontiguousarray(means.T)}, norm, epoch, title)
+
+
+def _preferred(means):
+    """Return the index of the location with the highest mean of each unit; means (n_locations, n_units)."""
+    return np.where(np.isnan(means), -np.inf, means).argmax(axis=0)
 
 
 def trial_rates(activity, steps):
-    """Mean over the steps (start, end) of each trial: (n_trials, n_units) float64; nan where it is not finite."""
+    """Return the mean over the steps (start, end) of each trial: (n_trials, n_units); nan where it is not finite."""
     rates = activity[slice(*steps)].mean(axis=0, dtype=np.float64)
     return np.where(np.isfinite(rates), rates, np.nan)
 
 
 def _location_means(rates, locations):
-    """Mean over each location's trials, (n_locations, n_units); a unit with a nan is nan everywhere."""
+    """Return the mean over each location's trials, (n_locations, n_units); a unit with a nan is nan everywhere."""
     _, first, group = np.unique(locations, return_index=True, return_inverse=True)
     some = rates[first]  # deviations from one of its trials: the mean of equal rates, also of zeros, is exact
     return some + averaging_matrix(locations) @ (rates - some[group])
 
 
-def normalise(rates, levels):
-    """rate / level - 1; nan where the level is zero."""
+def normalize(rates, levels):
+    """Return rate / level − 1, and nan where the level is zero."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(levels == 0, np.nan, rates / levels - 1)
 
 
 def one_way_anova(rates, groups):
-    """One-way analysis of variance of every unit at once.
+    """Compute a one-way analysis of variance for every unit at once.
 
-    Trials that are nan or infinite are left out, unit by unit. The same as statsmodels' anova_lm of ols('rate ~
-    C(group)'), p-values to 1e-9 relative.
+    Trials that are nan or infinite are left out, unit by unit. The results are those of statsmodels' anova_lm of
+    ols('rate ~ C(group)'); p-values agree to 1e-9 relative.
 
     Parameters
     ----------
@@ -266,7 +420,7 @@ def one_way_anova(rates, groups):
     Returns
     -------
     F, p : (n_units,) float64 arrays
-        nan for a unit that is constant, or has less than two groups or no more trials than groups.
+        nan for a unit that is constant, or has fewer than two groups or no more trials than groups.
     """
     valid = np.isfinite(rates)
     index = np.unique(groups, return_inverse=True)[1]
@@ -284,9 +438,9 @@ def one_way_anova(rates, groups):
 
 
 def paired_ttest(before, after, groups):
-    """Paired t-test of every unit within every group of trials at once, two-sided.
+    """Compute a two-sided paired t-test for every unit within every group of trials at once.
 
-    The same as scipy.stats.ttest_rel of each unit and group.
+    The results are those of scipy.stats.ttest_rel of each unit and group.
 
     Parameters
     ----------

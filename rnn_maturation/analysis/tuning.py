@@ -147,7 +147,7 @@ def compute_tuning(rates, stages, performance, fit=True, height_ttest=True, titl
     ----------
     rates : dict
         ``{trial number: (n_units, n_locations) array}``, location means of the selected units in the epoch, for
-        example rows of ``classify_units(…)['firerate_loc_order']``.
+        example rows of ``compute_neuron_info(…)['firerate_loc_order']``.
     stages : dict
         ``{stage: trial numbers}``.
     performance : dict

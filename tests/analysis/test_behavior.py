@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rnn_maturation.analysis import odrd_distractor_analysis, saccade_distribut_analysis
-from rnn_maturation.analysis.behavior import saccade_error
+from rnn_maturation.analysis.behavior import compute_distractor_effect, compute_saccade_distribution, saccade_error
 from rnn_maturation.model_directory import checkpoint_dir
 from rnn_maturation.network import Model, gen_feed_dict, get_perf, popvec, tf1
 from rnn_maturation.task import generate_trials, get_dist
@@ -43,6 +43,10 @@ def test_distractors_at_all_distances(run, trials):
     correct, error = outputs(hp, model_dir, trials[4], "odrd", opposite)
     np.testing.assert_allclose(errors[4], error.ravel(), atol=1e-2)
     assert performance.loc["mature", 4] == pytest.approx(correct.mean())
+    table = result.to_frame()
+    assert table["distance_deg"].tolist() == [0, 45, 90, 135, 180] and set(table["n_checkpoints"]) == {1}
+    assert table["mean_error_deg"].tolist() == pytest.approx([values.mean() for values in errors.values()])
+    assert table["n_trials"].tolist() == [128 * n for n in n_pairs.values()]
     folder = Path("figure/figure_run/odrd")
     assert (folder / "odrd_distractor_analysis_by_growth.png").exists()
     assert (folder / "saccade_distribut_analysis_by_growth_dis_4.png").exists()
@@ -62,3 +66,48 @@ def test_saccades(run, trials):
     np.testing.assert_allclose(repeats[:1], wanted, atol=1e-2)
     with pytest.raises(ValueError, match="never saw a rule 'odr500'"):
         saccade_distribut_analysis(hp, log, "odr500", model_dir, trials)
+
+
+def legend(figure):
+    return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+
+
+def test_legends_say_what_is_counted():
+    rng = np.random.default_rng(0)
+    errors = {trial: rng.uniform(0, 180, 50) for trial in (0, 1280, 2560)}
+    stages = {"early": [0], "mid": [1280, 2560]}
+    saccades = compute_saccade_distribution(errors, stages, {"early": 0.3, "mid": 0.5}, "ODR")
+    assert legend(saccades.plot())[:2] == ["early, performance 0.30, 50 trials", "mid, performance 0.50, 100 trials"]
+    pairs = {trial: (np.ones((16, 3)), np.zeros((16, 3))) for trial in errors}
+    distractor = compute_distractor_effect(pairs, stages, 4)
+    assert legend(distractor.plot())[:2] == ["early, 1 checkpoint", "mid, 2 checkpoints"]
+    assert legend(distractor.at_distance(1).plot())[0] == f"early, {8 * 3} trials"
+
+
+def test_saccades_of_any_source_can_be_pooled():
+    errors = {"first day": [3.0, 10.0], "second day": np.array([[20.0], [40.0]])}
+    result = compute_saccade_distribution(errors, {"mature": list(errors)})
+    assert result["mature"].tolist() == [3, 10, 20, 40] and dict(result).keys() == {"mature"}
+    table = result.to_frame()
+    assert table.columns.tolist() == ["stage", "error_deg"] and table["error_deg"].sum() == 73
+
+
+@pytest.mark.parametrize("n_ring", [4, 5])
+def test_pairs_are_sorted_by_their_distance_on_the_circle(n_ring):
+    stimulus, distractor = np.indices((n_ring, n_ring)).reshape(2, -1)
+    apart = np.abs(np.exp(2j * np.pi * stimulus / n_ring) - np.exp(2j * np.pi * distractor / n_ring))
+    steps = np.round(np.arcsin(apart / 2) * n_ring / np.pi)[:, None]  # from the length of the chord
+    result = compute_distractor_effect({7: (steps % 2, 10 * steps)}, {"mature": [7]}, n_ring)
+    distances = list(range(n_ring // 2 + 1))
+    assert result["performance"].loc["mature"].tolist() == [d % 2 for d in distances]
+    for d in distances:
+        assert set(result["errors"]["mature"][d].tolist()) == {10 * d}
+    with pytest.raises(ValueError, match=f"There must be {n_ring**2} rows, one for each pair of locations"):
+        compute_distractor_effect({7: (steps[1:], steps[1:])}, {"mature": [7]}, n_ring)
+
+
+def test_without_saving_nothing_is_written(run, trials):
+    hp, log, model_dir = run
+    saccade_distribut_analysis(hp, log, "gap", model_dir, trials[:1], save=False)
+    odrd_distractor_analysis(hp, log, model_dir, trials[:1], save=False)
+    assert not Path("figure").exists()

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from rnn_maturation.analysis import Decoder_analysis, realneuron_Decoder_analysis
 from rnn_maturation.analysis.decoding import (
+    compute_decoder_scores,
+    compute_recorded_decoder_scores,
     cross_temporal_scores,
     fit_classifier,
     location_folds,
@@ -133,7 +136,68 @@ def test_recorded_neurons(tmp_path, monkeypatch, recorded_trials):
     assert scores.shape == (4, 4) and list(scores.index) == ["0.0", "0.06", "0.12", "0.18"]
     assert np.diag(scores).min() > 0.9  # the recordings tell their location
     assert Path("figure/realneuron_cells_w60ms_s60ms_arti_0_per_loc.png").exists()
-    again = realneuron_Decoder_analysis(file, window_size=3, stride=3, **layout)
-    assert scores.equals(again)
-    more = realneuron_Decoder_analysis(file, window_size=3, stride=3, artifact_trial_num_per_loc=4, **layout)
-    assert more.shape == (4, 4)
+    again = realneuron_Decoder_analysis(file, window_size=3, stride=3, save=False, **layout)
+    assert scores.data.equals(again.data)
+    everywhere = realneuron_Decoder_analysis(file, window_size=3, stride=3, holdout="everywhere", **layout)
+    assert everywhere.shape == (4, 4) and everywhere.title.endswith("held out everywhere")
+    assert Path("figure/realneuron_cells_w60ms_s60ms_arti_0_per_loc_holdout_everywhere.png").exists()
+    with pytest.raises(ValueError, match="holdout must be 'original' or 'everywhere'"):
+        realneuron_Decoder_analysis(file, holdout="random", **layout)
+
+
+def plain_recorded_scores(rates, locations, test_num):
+    """The published way: each window standardized, the first trials of each location held out at all windows."""
+    scaled = [StandardScaler().fit_transform(of_window) for of_window in rates]
+    held_out = location_folds(locations, test_num)[0]
+    models = [SVC().fit(of_window[~held_out], locations[~held_out]) for of_window in scaled]
+    return [[m.score(of_window[held_out], locations[held_out]) for of_window in scaled] for m in models]
+
+
+@pytest.mark.parametrize("n_locations, test_num, noise", [(4, 2, 1.0), (2, 4, 2.0), (8, 1, 0.5)])
+def test_recorded_scores_are_those_of_trials_held_out_at_all_windows(n_locations, test_num, noise):
+    rates, locations = noisy_rates(5, n_locations, 6, 7, noise)
+    result = compute_recorded_decoder_scores(rates, locations, 20, window_size=1, test_num=test_num)
+    np.testing.assert_allclose(result.data, plain_recorded_scores(rates, locations, test_num), atol=1e-12)
+    assert result.chance == 1 / n_locations
+    other = compute_recorded_decoder_scores(rates, locations, 20, window_size=1, test_num=test_num, test_size=0.5)
+    assert other.data.equals(result.data)  # test_size is not used
+
+
+def test_no_artificial_trial_is_held_out():
+    """The first real trial of each location looks like the other location; only that trial is scored, and wrong."""
+    rng = np.random.default_rng(0)
+    locations = np.repeat(np.arange(2), 6)
+    looks_like = locations.copy()
+    looks_like[[0, 6]] = 1, 0
+    rates = (2.0 * looks_like - 1)[None, :, None] + 0.3 * rng.normal(size=(1, 12, 60))
+    result = compute_recorded_decoder_scores(rates, locations, 20, 1, test_num=1, n_artificial=20)
+    assert result.data.iloc[0, 0] == 0
+    more = compute_recorded_decoder_scores(rates, locations, 20, 1, test_num=2, n_artificial=20)
+    assert more.data.iloc[0, 0] == 0.5  # the second trial of each location is a common one
+
+
+def test_artificial_trials_flatter_only_the_published_way():
+    """Noise without locations: artificial trials of held-out trials leak, those of training trials do not."""
+    rng = np.random.default_rng(0)
+    locations = np.repeat(np.arange(4), 8)
+    noise = rng.normal(size=(1, 32, 60))
+    settings = {"window_size": 1, "n_artificial": 40}
+    published = compute_recorded_decoder_scores(noise, locations, 20, test_num=2, **settings)
+    free = compute_recorded_decoder_scores(noise, locations, 20, test_num=20, holdout="everywhere", **settings)
+    assert published.data.iloc[0, 0] > 0.8 and free.data.iloc[0, 0] < 0.45
+
+
+def test_any_activity_is_decoded_and_gives_a_table_and_a_figure():
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.repeat(["left", "right"], 12))  # trials of a recording, in any order
+    activity = rng.poisson(3, size=(20, 24, 5)).astype(float)
+    activity[10:, labels == "left", 0] += 20
+    result = compute_decoder_scores(activity, labels, 50, 5, 5, epochs={"fix1": (None, 10)}, title="Recording")
+    assert result.shape == (4, 4) and result.loc["0.5", "0.75"] == 1 and result.chance == 0.5
+    table = result.to_frame()
+    assert table.columns.tolist() == ["training_start_ms", "tested_start_ms", "share_correct"] and len(table) == 16
+    row = table[(table["training_start_ms"] == 0) & (table["tested_start_ms"] == 750)].iloc[0]
+    assert row["share_correct"] == result.data.iloc[0, 3]
+    np.testing.assert_array_equal(np.asarray(result, float), result.data)
+    assert "Recording, windows of 250 ms" in result.plot().axes[0].get_title()
+    assert result._repr_png_().startswith(b"\x89PNG")

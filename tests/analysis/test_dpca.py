@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnn_maturation.analysis import neuron_dPCA, real_neuron_dPCA
-from rnn_maturation.analysis.dpca import REGULARIZER_GRID, demixed_pca, trials_by_location
+from rnn_maturation.analysis.dpca import REGULARIZER_GRID, compute_demixed_pca, demixed_pca, trials_by_location
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 PARTS = ("t", "s", "st")
@@ -174,3 +174,39 @@ def test_recorded_neurons(tmp_path, monkeypatch, recorded_trials):
     assert 0.5 < sum(ratio.sum() for ratio in result.explained_variance_ratio.values()) < 1.5
     assert real_neuron_dPCA(file, 20, appoint_loc_analysis=True).components["s"].shape == (10, 2, 20)
     assert Path("figure/realneuron_dPCA_cells.png").exists()
+
+
+def test_inverting_turns_the_axis_and_not_the_curve(run, trials):
+    hp, log, model_dir = run
+    settings = {"tcomp_ylim": (-1, 3), "scomp_ylim": (-2, 1)}
+    upright = neuron_dPCA(hp, log, model_dir, trials[-1], "gap", save=False, **settings)
+    turned = neuron_dPCA(
+        hp, log, model_dir, trials[-1], "gap", invert_tcomp_y=True, invert_stcomp_y=True, save=False, **settings
+    )
+    assert not Path("figure").exists()
+    first, second = upright.plot().axes, turned.plot().axes
+    assert first[0].get_ylim() == (-1, 3) and second[0].get_ylim() == (3, -1)
+    assert first[1].get_ylim() == second[1].get_ylim() == (-2, 1)
+    assert second[2].yaxis_inverted() and not first[2].yaxis_inverted()
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a.lines[-1].get_ydata(), b.lines[-1].get_ydata())
+
+
+def test_any_activity_is_demixed_and_gives_a_table_and_a_figure():
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.repeat(["a", "b", "c", "d"], 5))
+    activity = rng.normal(size=(12, 20, 6)) + 3 * (labels == "b")[:, None] + np.arange(12)[:, None, None]
+    result = compute_demixed_pca(activity, labels, 50, n_components=2, title="Recording")
+    plain = demixed_pca(trials_by_location(activity, labels, ["a", "b", "c", "d"]), n_components=2)
+    np.testing.assert_array_equal(result["components"]["st"], plain.components["st"])
+    assert result.regularizer == plain["regularizer"] and set(result) == set(plain)
+    table = result.to_frame()
+    assert len(table) == 3 * 2 * 4 * 12 and set(table["location"]) == {"0°", "90°", "180°", "270°"}
+    row = table[(table.part == "s") & (table.component == 1) & (table.location == "90°") & (table.time_ms == 150)]
+    assert row["value"].item() == result.components["s"][0, 1, 3]
+    assert result.plot().axes[0].get_xlabel() == "Time in trial (s)"
+    assert plain.plot().axes[0].get_xlabel() == "Time in trial (steps)" and "step" in plain.to_frame()
+    two = compute_demixed_pca(activity, labels, 50, shown=["d", "a"], n_components=2)
+    assert two.names == ["270°", "0°"] and two.components["t"].shape == (2, 2, 12)
+    with pytest.raises(ValueError, match="appoint_locs must be two or more of the locations"):
+        compute_demixed_pca(activity, labels, shown=["a", "e"])

@@ -1,5 +1,9 @@
+import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -11,19 +15,8 @@ def test_results_come_in_order_whatever_takes_longest():
         time.sleep(0.02 if i % 3 == 0 else 0)
         return i * i
 
-    assert list(in_order(work, range(10))) == [i * i for i in range(10)]
-    assert list(in_order(work, [])) == []
-
-
-def test_few_results_wait_to_be_taken():
-    done = []
-    results = in_order(lambda i: done.append(i), range(100))
-    next(results)
-    time.sleep(0.1)
-    assert len(done) < 50
-    results.close()
-    time.sleep(0.1)
-    assert len(done) < 50
+    assert in_order(work, range(10)) == [i * i for i in range(10)]
+    assert in_order(work, []) == []
 
 
 def test_errors_are_raised_as_they_are_and_stop_the_work():
@@ -31,12 +24,40 @@ def test_errors_are_raised_as_they_are_and_stop_the_work():
 
     def work(i):
         done.append(i)
+        time.sleep(0.002)
         if i == 3:
             raise ValueError("checkpoint 3 is damaged")
 
     with pytest.raises(ValueError, match="checkpoint 3 is damaged"):
-        list(in_order(work, range(1000)))
+        in_order(work, range(1000))
     n_threads = threading.active_count()
     assert len(done) < 1000
     time.sleep(0.05)
     assert threading.active_count() <= n_threads
+
+
+def test_control_c_leaves_the_rest_undone():
+    """SIGINT, as a terminal sends it, in a process of its own with the default handler."""
+    code = """
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from rnn_maturation.analysis.parallel import in_order
+
+def work(i):
+    print(i, flush=True)
+    time.sleep(0.2)
+
+try:
+    in_order(work, range(500))
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+    root = Path(__file__).parents[2]
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=root)
+    try:
+        child.stdout.readline()
+        child.send_signal(signal.SIGINT)
+        out, _ = child.communicate(timeout=20)
+    finally:
+        child.kill()
+    assert out.splitlines()[-1] == "interrupted" and len(out.splitlines()) < 50

@@ -28,7 +28,7 @@ from rnn_maturation.analysis.psth import (
     unit_psths,
     window_steps,
 )
-from rnn_maturation.analysis.selectivity import DEFAULT_TYPES, classify_units, select_units
+from rnn_maturation.analysis.selectivity import DEFAULT_TYPES, compute_neuron_info, select_units
 from rnn_maturation.model_directory import activity_file, load_pickle, neuron_info_file, save_pickle
 from rnn_maturation.stages import evenly_thinned
 
@@ -112,7 +112,7 @@ def recording(seed=0, n_locations=6, n_units=5):
 
 def test_a_recording_goes_from_selectivity_to_the_figure():
     activity, locations = recording()
-    units, preferred = select_units(classify_units(activity, locations, EPOCHS, "stim1"), DEFAULT_TYPES)
+    units, preferred = select_units(compute_neuron_info(activity, locations, EPOCHS, "stim1"), DEFAULT_TYPES)
     assert units.tolist() == preferred.tolist() == [0, 1, 2, 3, 4]
     result = compute_psth(activity, locations, units, preferred, EPOCHS, 20, name="monkey", title="prefrontal")
     means = np.stack([activity[:, locations == unit, unit].mean(axis=1) for unit in units])

@@ -6,7 +6,7 @@ from matplotlib.colors import to_hex
 
 from rnn_maturation.analysis import Get_H, sample_neuron_by_trial
 from rnn_maturation.analysis.sample_neuron import compute_sample_unit
-from rnn_maturation.figures import STAGE_COLOURS
+from rnn_maturation.figures import STAGE_COLORS
 from rnn_maturation.model_directory import load_pickle, neuron_info_file
 
 EPOCHS = {"fix1": (None, 10), "stim1": (10, 20), "go1": (20, None)}
@@ -38,10 +38,10 @@ def test_page_and_polar_plot_have_the_stage_color_and_mark_the_preferred_directi
     unit = compute_sample_unit(*tuned_activity(), 1, EPOCHS, "stim1", 20, stage="mid", title="Unit 1")
     page, polar = unit.plot(), unit.plot_polar()
     assert len(page.axes) == 9 and page.get_suptitle() == "Unit 1"
-    assert {to_hex(ax.lines[-1].get_color()) for ax in page.axes[:8]} == {STAGE_COLOURS["mid"]}
+    assert {to_hex(ax.lines[-1].get_color()) for ax in page.axes[:8]} == {STAGE_COLORS["mid"]}
     for ax in (page.axes[8], polar.axes[0]):
         curve, direction = ax.lines[0], ax.lines[1]
-        assert to_hex(curve.get_color()) == STAGE_COLOURS["mid"] and ax.get_ylim() == (0, 1)
+        assert to_hex(curve.get_color()) == STAGE_COLORS["mid"] and ax.get_ylim() == (0, 1)
         np.testing.assert_allclose(np.max(curve.get_ydata()), 1)
         np.testing.assert_allclose(direction.get_xdata(), 5 * np.pi / 4)
     seven = compute_sample_unit(*tuned_activity(n_locations=7), 1, EPOCHS, "stim1", 20)

@@ -1,6 +1,8 @@
+import inspect
 import json
 import pickle
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean  # exactly rounded: equal rates have that mean
 
@@ -15,10 +17,11 @@ from statsmodels.stats.anova import anova_lm
 
 from rnn_maturation.analysis import generate_neuron_info
 from rnn_maturation.analysis.selectivity import (
+    CRITERIA,
     UNIT_TYPES,
-    classify_units,
+    compute_neuron_info,
     load_neuron_info,
-    normalise,
+    normalize,
     one_way_anova,
     paired_ttest,
     select_units,
@@ -43,7 +46,7 @@ def golden_cases():
 @pytest.mark.parametrize("source, epoch, options, wanted", list(golden_cases()))
 def test_units_are_classified_as_by_the_original(source, epoch, options, wanted):
     rates = np.load(GOLDEN / "analysis.npz")[f"rates|{source}"]
-    info = classify_units(rates, LOCATIONS, EPOCHS, epoch, **options)
+    info = compute_neuron_info(rates, LOCATIONS, EPOCHS, epoch, **options)
     for kind, units in wanted.items():
         assert [(u, d) for u, _, d in info[kind]] == sorted((u, d) for u, _, d in units), kind
         if kind == "selective_neurons":
@@ -55,7 +58,7 @@ def test_units_are_classified_as_by_the_original(source, epoch, options, wanted)
 @pytest.mark.parametrize("epoch", ["stim1", "delay1"])
 def test_location_means_are_those_of_the_original(epoch):
     golden = np.load(GOLDEN / "analysis.npz")
-    info = classify_units(golden["rates|488960"], LOCATIONS, EPOCHS, epoch)
+    info = compute_neuron_info(golden["rates|488960"], LOCATIONS, EPOCHS, epoch)
     np.testing.assert_allclose(info["firerate_loc_order"], golden[f"means|{epoch}"], rtol=1e-3, atol=1e-4)
 
 
@@ -81,7 +84,7 @@ def test_anova_and_ttest_agree_with_statsmodels_and_scipy(seed, sizes, effect):
 
 
 def textbook_neuron_info(activity, locations, epochs, epoch, norm):
-    """`classify_units` unit by unit, by statsmodels and scipy."""
+    """`compute_neuron_info` unit by unit, by statsmodels and scipy."""
     info = {kind: [] for kind in UNIT_TYPES}
     where = np.unique(locations)
     all_means = []
@@ -89,20 +92,20 @@ def textbook_neuron_info(activity, locations, epochs, epoch, norm):
         fixation, stimulus, rates = (
             activity[slice(*epochs[name]), :, unit].astype(float).mean(axis=0) for name in ("fix1", "stim1", epoch)
         )
-        normalised, responds, mean_rates, means = np.full(len(rates), np.nan), False, [], []
+        normalized, responds, mean_rates, means = np.full(len(rates), np.nan), False, [], []
         for location in where:
             of_location = locations == location
             level = mean(fixation[of_location])
             mean_rates.append(mean(rates[of_location]))
             if level != 0:
-                normalised[of_location] = rates[of_location] / level - 1
+                normalized[of_location] = rates[of_location] / level - 1
             means.append(mean_rates[-1] / level - 1 if level != 0 else np.nan)
             responds |= ttest_rel(fixation[of_location], stimulus[of_location]).pvalue <= 0.05
         if not np.isfinite(rates).all():  # one such trial and nothing is known of the unit
             mean_rates = [np.nan] * len(where)
         if not np.isfinite([fixation, rates]).all():
             means = [np.nan] * len(where)
-        tested = normalised if norm else rates
+        tested = normalized if norm else rates
         valid = np.isfinite(tested)
         p = np.nan  # of one location, constant rates, or no trial more than locations
         if len({*locations[valid]}) > 1 and np.ptp(tested[valid]) > 0 and valid.sum() > len({*locations[valid]}):
@@ -158,7 +161,7 @@ def test_neuron_info_is_that_of_statsmodels_and_scipy(kinds, n_trials, epoch, no
     locations = rng.permutation(np.repeat(np.arange(len(n_trials)), n_trials))
     activity = np.stack([unit_activity(kind, locations, rng) for kind in kinds], axis=2)
     epochs = {"fix1": (None, 2), "stim1": (2, 4), "delay1": (4, 6)}
-    got = classify_units(activity, locations, epochs, epoch, norm=norm)
+    got = compute_neuron_info(activity, locations, epochs, epoch, norm=norm)
     wanted, means = textbook_neuron_info(activity, locations, epochs, epoch, norm)
     np.testing.assert_allclose(got["firerate_loc_order"], means, rtol=1e-9, atol=1e-12)
     for kind in UNIT_TYPES:
@@ -195,7 +198,7 @@ def test_units_that_are_not_numbers_are_not_active():
     activity = rng.random((3, 128, 4)).astype(np.float32) + 5 * EPOCHS["stim1"][0]
     activity[1:] += 3 + LOCATIONS[:, None]
     activity[1, 5, 0], activity[2, 7, 1] = np.nan, np.inf
-    info = classify_units(activity, LOCATIONS, EPOCHS, "delay1")
+    info = compute_neuron_info(activity, LOCATIONS, EPOCHS, "delay1")
     assert [unit for unit, _, _ in info["active_neurons"]] == [2, 3]
     assert np.isnan(info["firerate_loc_order"][1]).any() and np.isfinite(info["firerate_loc_order"][2:]).all()
 
@@ -206,22 +209,22 @@ def test_zero_fixation_level_is_nan_and_the_other_locations_decide():
     activity = rng.random((3, 128, 1)) + 1
     activity[1:] += 2 + (LOCATIONS == 3)[:, None]
     activity[0, LOCATIONS == 3] = 0
-    info = classify_units(activity, LOCATIONS, EPOCHS, "delay1")
+    info = compute_neuron_info(activity, LOCATIONS, EPOCHS, "delay1")
     means = info["firerate_loc_order"][0]
     assert np.isnan(means[3]) and np.isfinite(np.delete(means, 3)).all()
     assert info["active_neurons"] == [(0, None, int(np.nanargmax(means)))]
-    absolute = classify_units(activity, LOCATIONS, EPOCHS, "delay1", norm=False)
+    absolute = compute_neuron_info(activity, LOCATIONS, EPOCHS, "delay1", norm=False)
     assert absolute["selective_neurons"][0][2] == 3
 
 
 def test_negative_rates_are_not_active():
     rng = np.random.default_rng(3)
     activity = -rng.random((3, 128, 1)) - LOCATIONS[:, None] - np.arange(3)[:, None, None]
-    assert classify_units(activity, LOCATIONS, EPOCHS, "delay1")["active_neurons"] == []
+    assert compute_neuron_info(activity, LOCATIONS, EPOCHS, "delay1")["active_neurons"] == []
 
 
 def test_normalise():
-    np.testing.assert_allclose(normalise(np.array([3.0, 1.0]), np.array([2.0, 0.0])), [0.5, np.nan])
+    np.testing.assert_allclose(normalize(np.array([3.0, 1.0]), np.array([2.0, 0.0])), [0.5, np.nan])
 
 
 def test_select_units_counts_a_unit_once():
@@ -328,3 +331,42 @@ def test_a_damaged_checkpoint_is_named(run, trials):
     shutil.copy(f"{model_dir}/hp.json", f"{model_dir}/{trials[1]}/model.ckpt.data-00000-of-00001")
     with pytest.raises(ValueError, match=f"{trials[1]}"):
         generate_neuron_info(hp, model_dir, ["stim1"], trials, ["odr"], verbose=False)
+
+
+def test_the_defaults_are_the_published_criteria_everywhere():
+    for function in (generate_neuron_info, compute_neuron_info):
+        parameters = inspect.signature(function).parameters
+        assert {name: parameters[name].default for name in CRITERIA} == CRITERIA
+
+
+def test_units_as_a_table():
+    rng = np.random.default_rng(0)
+    tuned = np.cos(LOCATIONS[:, None] * np.pi / 4 - np.array([0, np.pi]))  # units that prefer locations 0 and 4
+    stimulus = 2 + np.column_stack([1.5 * tuned, np.zeros(128)])
+    noise = np.tile(0.05 * rng.normal(size=(3, 16, 3)), (1, 8, 1))  # the same at all locations
+    activity = np.stack([np.full((128, 3), 1.0), stimulus, stimulus]) + noise
+    info = compute_neuron_info(activity, LOCATIONS, EPOCHS, "delay1")
+    table = info.to_frame()
+    assert table["unit"].tolist() == [0, 1, 2] and table["active"].tolist() == [True, True, True]
+    assert table["type"].tolist() == ["mix", "mix", None] and table["preferred_location"].tolist()[:2] == [0, 4]
+    assert table["p"][0] == info["selective_neurons"][0][1] and np.isnan(table["p"][2])
+    np.testing.assert_array_equal(table[[f"rate_at_{i}" for i in range(8)]], info["firerate_loc_order"])
+    figure = info.plot()
+    assert "2 selective and 3 active of 3 units" in figure.get_suptitle()
+    assert isinstance(info, Mapping) and {**info}.keys() == {*UNIT_TYPES, "firerate_loc_order"}
+
+
+def test_recorded_activity_with_labels_of_its_own_is_classified():
+    rng = np.random.default_rng(1)
+    angles = np.tile([0, 90, 180, 270], 20)  # labels in degrees, trials in any order
+    activity = rng.poisson(5, size=(30, 80, 6)).astype(float)
+    activity[10:20, :, 0] += 30 * (angles == 180)
+    info = compute_neuron_info(activity, angles, {"fix1": (0, 10), "stim1": (10, 20)}, "stim1")
+    assert [(unit, where) for unit, _, where in info["selective_neurons"] if unit == 0] == [(0, 2)]
+
+
+def test_activity_and_conditions_that_do_not_agree_are_named():
+    with pytest.raises(ValueError, match=r"got \(3, 128, 2\) and \(127,\)"):
+        compute_neuron_info(np.ones((3, 128, 2)), LOCATIONS[1:], EPOCHS, "stim1")
+    with pytest.raises(ValueError, match="epochs must have delay2; it has fix1, stim1, delay1"):
+        compute_neuron_info(np.ones((3, 128, 2)), LOCATIONS, EPOCHS, "delay2")

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import ttest_ind
 
 from rnn_maturation.analysis import tunning_analysis
-from rnn_maturation.analysis.selectivity import classify_units
+from rnn_maturation.analysis.selectivity import compute_neuron_info
 from rnn_maturation.analysis.tuning import (
     centered_tuning,
     compare_heights,
@@ -25,7 +25,7 @@ def test_curves_and_widths_are_those_of_the_original():
     wanted = json.loads((GOLDEN / "analysis.json").read_text())["tuning"]
     epochs, locations = {"fix1": (None, 1), "stim1": (1, 2)}, np.repeat(np.arange(8), 16)
     for trial, stage, fit in zip((390400, 409600, 488960), ("early", "mid", "mature"), wanted["fits"], strict=True):
-        info = classify_units(golden[f"rates|{trial}"], locations, epochs, "stim1")
+        info = compute_neuron_info(golden[f"rates|{trial}"], locations, epochs, "stim1")
         units = sorted(unit for kind in ("exh_neurons", "mix_neurons") for unit, _, _ in info[kind])
         curve = stage_curve([info["firerate_loc_order"][units]])
         np.testing.assert_allclose(curve, wanted["curves"][stage], rtol=1e-3, atol=1e-3)

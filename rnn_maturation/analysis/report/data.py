@@ -19,7 +19,7 @@ from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.psth import mean_over_units, unit_psths, window_steps
 from rnn_maturation.analysis.report.finding import NotDecidable
 from rnn_maturation.analysis.seldir import count_shared
-from rnn_maturation.analysis.selectivity import DEFAULT_TYPES, classify_units, select_units
+from rnn_maturation.analysis.selectivity import DEFAULT_TYPES, compute_neuron_info, select_units
 from rnn_maturation.model_directory import checkpoint_trials, load_hp, load_log
 from rnn_maturation.stages import (
     STAGES,
@@ -203,7 +203,7 @@ class TrainedRun:
         means = mean_by_location(activity, locations)
         found = {}
         for epoch in EPOCHS[rule]:
-            info = classify_units(activity, locations, epochs, epoch, norm=self.norm)
+            info = compute_neuron_info(activity, locations, epochs, epoch, norm=self.norm)
             units, preferred = select_units(info, DEFAULT_TYPES)
             psths = unit_psths(means, units, preferred, slice(*epochs["fix1"]), self.norm)
             rates = info["firerate_loc_order"][units]

@@ -1,8 +1,11 @@
 """Figures of the reproduction report, from what it measured: nothing is computed for them alone."""
 
+from dataclasses import replace
+
 import pandas as pd
 
-from rnn_maturation import figures
+from rnn_maturation.analysis.behavior import DistractorResult, SaccadeResult
+from rnn_maturation.analysis.decoding import DecoderResult
 from rnn_maturation.analysis.overview import compute_growth_of_performance
 from rnn_maturation.analysis.psth import EpochGrowth, compute_stage_psths, selection_title
 from rnn_maturation.analysis.report.behavior import distractor_by_stage, gap_errors_by_stage
@@ -75,24 +78,22 @@ def _shared(run):
 
 def _distractor(run):
     table = pd.DataFrame.from_dict(distractor_by_stage(run), orient="index")
-    title = f"{rule_name['odrd']}: distractors at all distances"
+    number = {stage: len(trials) for stage, trials in run.few("odrd").items()}
+    data = {"performance": table, "errors": {}}
     caption = "Performance by the distance between distractor and cue; at 0° the distractor is where the cue was."
-    return caption, figures.distractor_performance(table, run.hp["n_eachring"], title)
+    return caption, DistractorResult(data, run.hp["n_eachring"], number, {}, rule_name["odrd"]).plot()
 
 
 def _saccades(run):
-    errors = gap_errors_by_stage(run)
-    labels = {stage: f"{stage}, n={len(values)}" for stage, values in errors.items()}
-    figure = figures.saccade_errors(errors, labels, rule_name["gap"])
+    figure = SaccadeResult(gap_errors_by_stage(run), {}, rule_name["gap"]).plot()
     return "Where saccades land in the gap task, relative to the target.", figure
 
 
 def _decoder(run):
     window, stride = run.decoder_steps
     title = f"{rule_name['odr']} at {run.mature_odr} trials, held out everywhere"
-    chance = 1 / run.hp["n_eachring"]
-    scores = run.decoder_scores
-    figure = figures.decoder_scores(scores, run.hp["dt"], window, stride, run.epochs("odr"), chance, title)
+    scores, chance = pd.DataFrame(run.decoder_scores), 1 / run.hp["n_eachring"]
+    figure = DecoderResult(scores, run.hp["dt"], window, stride, chance, run.epochs("odr"), title).plot()
     caption = (
         f"Decoding the cue's location in mature ODR, windows of {DECODER_WINDOW_MS} ms, no trial both trained and "
     )
@@ -101,10 +102,9 @@ def _decoder(run):
 
 def _demixed(run):
     names = [f"{where * 360 / run.hp['n_eachring']:g}°" for where in range(run.hp["n_eachring"])]
-    limits = dict.fromkeys(("t", "s", "st"), (None, None))
-    upright = dict.fromkeys(limits, False)
     title = f"{rule_name['odr']} at {run.mature_odr} trials"
-    figure = figures.demixed_components(run.demixed, run.hp["dt"], run.epochs("odr"), names, limits, upright, title)
+    labels = {"location_names": names, "dt": run.hp["dt"], "epochs": run.epochs("odr"), "title": title}
+    figure = replace(run.demixed, **labels).plot()
     return "Demixed components of mature ODR: locations (lines) are apart only after the cue.", figure
 
 
