@@ -229,7 +229,7 @@ def test_zero_fixation_is_warned_of_once(run, trials):
         activity = Get_H(hp, model_dir, trial, "odr", save_H=True)
         activity[FIXATION, :, 5] = 0  # a unit that is silent in fixation
         save_pickle(activity_file(model_dir, trial, "odr"), activity)
-    with pytest.warns(UserWarning, match="5 units .* have a fixation level of zero") as warned:
+    with pytest.warns(UserWarning, match="5 units .* have a fixation rate of zero") as warned:
         plot_PSTH(hp, log, model_dir, "odr", "stim1", trials, n_types=["active_neurons"], plot_oppo_dir=True)
     assert len(warned) == 1
 
