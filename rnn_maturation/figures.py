@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from rnn_maturation.model_directory import atomic_write
 from rnn_maturation.stages import STAGES
+from rnn_maturation.task import TRIALS_PER_LOCATION, generate_trials, get_rule_index, rule_name
 
 STAGE_COLOURS = {"early": "#2ca02c", "mid": "#1f5fd0", "mature": "#c8191e"}  # green, blue, red, as published
 STAGE_MARKERS = {"early": "o", "mid": "^", "mature": "s"}
@@ -688,3 +689,57 @@ def _criterion_mark(ax, x, y, stage, label=None):
     return ax.plot(
         x, y, STAGE_MARKERS[stage], color=STAGE_COLOURS[stage], markersize=4, alpha=0.8, linestyle="none", label=label
     )[0]
+
+
+# -------------------------------------------------------------------------------------------------------------- tasks
+
+
+def task_timing(rules, hp):
+    """Return the timing diagram of some rules: what a network is shown and what it should answer, against time.
+
+    Each column is one noise-free test trial whose first stimulus is in the second ring direction. Its rows are the
+    fixation input, the stimulus ring, the rule input, the fixation target and the response target; epochs are shaded.
+
+    Parameters
+    ----------
+    rules : str or list of str
+        Rules of the rule set hp['ruleset'].
+    hp : dict
+
+    Returns
+    -------
+    Figure
+    """
+    rules = [rules] if isinstance(rules, str) else list(rules)
+    rows = ("Fixation\ninput", "Stimulus\nring (°)", "Rule\ninput", "Fixation\ntarget", "Response\ntarget (°)")
+    size = (1.2 + 2.4 * len(rules), 4.6)
+    settings = {"sharex": "col", "squeeze": False, "height_ratios": (1, 2.2, 1, 1, 2.2)}
+    with _new_figure(len(rows), len(rules), size, **settings) as (figure, axes):
+        for column, rule in zip(axes.T, rules, strict=True):
+            trial = generate_trials(rule, {**hp, "rng": np.random.RandomState(0)}, "test", noise_on=False)
+            _draw_timing(column, trial, rule)
+        for ax, row in zip(axes[:, 0], rows, strict=True):
+            ax.set_ylabel(row, rotation=0, ha="right", va="center")
+        figure.align_ylabels(axes[:, 0])
+        figure.supxlabel("Time in trial (s)")
+    return figure
+
+
+def _draw_timing(column, trial, rule):
+    """Draw one trial into the five axes of its column."""
+    n_ring, shown = trial.n_eachring, TRIALS_PER_LOCATION  # the first trial of the second direction
+    n_time, dt_s = trial.tdim, trial.dt / 1000
+    edges = np.arange(n_time + 1) * dt_s
+    rule_input = trial.x[:, shown, get_rule_index(rule, trial.config)]
+    rings = {1: trial.x[:, shown, 1 : 1 + n_ring], 4: trial.y[:, shown, 1:]}
+    for row, line in {0: trial.x[:, shown, 0], 2: rule_input, 3: trial.y[:, shown, 0]}.items():
+        column[row].stairs(line, edges, color="0.1", linewidth=1.4, baseline=None)
+        column[row].set(ylim=(-0.15, 1.15), yticks=[0, 1])
+    for row, ring in rings.items():
+        column[row].pcolormesh(edges, np.arange(n_ring + 1), ring.T, cmap="Greys", vmin=0, vmax=1, rasterized=True)
+        column[row].set_yticks([0.5, n_ring / 2 + 0.5], [0, 180])
+    for ax in column:
+        _mark_epochs(ax, trial.epochs, trial.dt, with_names=ax is column[0])
+        ax.set_xlim(0, edges[-1])
+        ax.label_outer()
+    column[0].set_title(rule_name[rule], pad=ABOVE_EPOCH_NAMES)

@@ -26,9 +26,9 @@ OLD_NAMES = {
 
 
 class Check(NamedTuple):
-    """What a value may be: in words (a text, or a function that returns one), and as a test."""
+    """What a value may be: in words, and as a test."""
 
-    allowed: str | Callable
+    allowed: str
     accepts: Callable
 
 
@@ -75,10 +75,17 @@ def _choice(*names):
     return Check(allowed, lambda value: isinstance(value, str) and value in names)
 
 
-_RULESET = Check(  # asked anew each time: register_ruleset adds to them
-    lambda: f"one of {', '.join(map(repr, rules_dict))}. {OWN_FILE_REMEDY}".rstrip("."),
-    lambda value: isinstance(value, str) and value in rules_dict,
-)
+class _RuleSetCheck:
+    """A `Check` for the rule sets of this moment: `register_ruleset` adds to them."""
+
+    @property
+    def allowed(self):
+        return f"one of {', '.join(map(repr, rules_dict))}. {OWN_FILE_REMEDY}".rstrip(".")
+
+    def accepts(self, value):
+        return isinstance(value, str) and value in rules_dict
+
+
 _FLAG = Check("True or False", lambda value: isinstance(value, bool))
 _TEXT = Check("a text", lambda value: isinstance(value, str))
 _RNG = Check("a numpy.random.RandomState", lambda value: isinstance(value, np.random.RandomState))
@@ -118,7 +125,7 @@ PARAMETERS = {
     "l2_weight_init": Parameter(0, _real(), "L2 penalty on the distance of the weights from their initial values"),
     "p_weight_train": Parameter(None, _optional(_real(0, 1)), "part of the weights that is trained; None: all"),
     # tasks
-    "ruleset": Parameter("all_new", _RULESET, "set of rules that the input has channels for"),
+    "ruleset": Parameter("all_new", _RuleSetCheck(), "set of rules that the input has channels for"),
     "n_rule": Parameter(lambda hp: get_num_rule(hp["ruleset"]), _integer(1), "rule channels (K)"),
     "n_eachring": Parameter(8, _integer(2), "units of a ring (R), input and output"),
     "num_ring": Parameter(1, _integer(1), "stimulus rings in the input"),
@@ -315,14 +322,15 @@ def _check_values(hp, source):
         parameter = PARAMETERS[key]
         if parameter.check.accepts(plain(value)):
             continue
-        allowed = parameter.check.allowed() if callable(parameter.check.allowed) else parameter.check.allowed
         if parameter.default is ABSENT:
             remedy = "Correct it or leave it out."
         elif callable(parameter.default):
             remedy = "Correct it, or the keys that it follows from."
         else:
             remedy = f"Correct it, or leave it out for the default, {parameter.default!r}."
-        raise ValueError(f"{source}: {key} ({parameter.meaning}) is {value!r}, but must be {allowed}. {remedy}")
+        raise ValueError(
+            f"{source}: {key} ({parameter.meaning}) is {value!r}, but must be {parameter.check.allowed}. {remedy}"
+        )
 
 
 def _check_network(hp, source):
