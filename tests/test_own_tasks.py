@@ -2,6 +2,8 @@
 
 import os
 import re
+import runpy
+import signal
 import subprocess
 import sys
 from functools import partial
@@ -14,6 +16,7 @@ from rnn_maturation import analysis
 from rnn_maturation.figures import task_timing
 from rnn_maturation.hyperparameters import check_hp, complete_hp
 from rnn_maturation.model_directory import load_hp, load_log, load_pickle, neuron_info_file, save_hp, task_info_file
+from rnn_maturation.sweep import choose_runs, train_runs
 from rnn_maturation.sweep_analysis import analyse_checkpoints
 from rnn_maturation.task import (
     TASKS,
@@ -264,42 +267,37 @@ def test_a_task_without_stimulus_trains_but_cannot_be_sorted(tmp_path, monkeypat
 # --------------------------------------------------------------------------------------------------- other processes
 
 
-def script(name, *arguments, **settings):
-    return subprocess.run(
-        [sys.executable, str(ROOT / name), *map(str, arguments)],
-        text=True,
-        capture_output=True,
-        timeout=300,
-        **settings,
-    )
-
-
-def test_the_sweep_and_its_processes_know_the_tasks(tmp_path):
-    hp = [f"{key}={value}" for key, value in TINY.items()]
-    done = script(
-        "Training_with_diff_HyperParameters.py", "--tasks", EXAMPLE, "--only", "random_delay", "two_items", "--root",
-        tmp_path / "data", "--jobs", 2, "--max_trials", 8, "--display_step", 1, "--hp", *hp, cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    log = load_log(tmp_path / "data" / "random_delay")
+def test_the_processes_of_a_sweep_and_of_a_pool_know_the_tasks(example, tmp_path):
+    runs = choose_runs(["random_delay"], root=tmp_path)
+    table = train_runs(runs, jobs=1, threads=1, max_trials=8, display_step=1, hp=TINY)
+    assert list(table["state"]) == ["limit"], (tmp_path / "random_delay" / "training.log").read_text()
+    log = load_log(tmp_path / "random_delay")
     assert log["trials"] == [0, 4, 8] and len(log["perf_odr_random_delay"]) == 3
-    sweep = (tmp_path / "data" / "sweep.csv").read_text()
-    assert "perf_two_items" in sweep.splitlines()[0] and sweep.count(",limit,") == 2
+    assert "perf_odr_random_delay" in (tmp_path / "sweep.csv").read_text()
+    model_dir = runs[0].model_dir
+    analyse_checkpoints(model_dir, {"odr_random_delay": ["stim1"]}, [8], jobs=1)
+    assert neuron_info_file(model_dir, 8, "odr_random_delay", "stim1").exists()
 
-    model_dir = tmp_path / "data" / "two_items"
-    load_tasks(EXAMPLE)
-    analyse_checkpoints(str(model_dir), {"two_items": ["stim1"]}, [8], jobs=1)  # in a process of a pool
-    assert neuron_info_file(model_dir, 8, "two_items", "stim1").exists()
+
+def test_a_new_process_reads_the_files_that_the_environment_names():
+    code = "from rnn_maturation import variants; print(variants.VARIANTS['two_items'].trained_rules)"
+    environment = {**os.environ, TASKS_VARIABLE: os.pathsep.join([str(EXAMPLE)] * 2)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "['odr', 'two_items']\n", done.stderr
 
 
 @pytest.mark.parametrize("name", [
     "Main_training.py", "Main_analysis.py", "Training_with_diff_HyperParameters.py",
     "Analysis_with_diff_HyperParameters.py",
 ])  # fmt: skip
-def test_every_script_names_a_file_that_is_not_there(name, tmp_path):
-    done = script(name, "--tasks", "nothing.py", cwd=tmp_path)
-    assert done.returncode == 1
-    assert re.search(f"{name}: There is no file .*nothing.py of tasks", done.stderr)
+def test_every_script_loads_the_files_and_names_one_that_is_not_there(name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [name, "--tasks", str(EXAMPLE), "nothing.py"])
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit, match=f"{name}: There is no file .*nothing.py of tasks"):
+        runpy.run_path(str(ROOT / name), run_name="__main__")
+    signal.signal(signal.SIGTERM, handler)
+    assert "odr_random_delay" in TASKS and os.environ[TASKS_VARIABLE] == str(EXAMPLE)
 
 
 # -------------------------------------------------------------------------------------------------------- docs, figure
