@@ -26,10 +26,11 @@ OLD_NAMES = {
 
 
 class Check(NamedTuple):
-    """What a value may be: in words, and as a test."""
+    """What a value may be: in words, and as a test; and how to make more values legal, where that is possible."""
 
     allowed: str
     accepts: Callable
+    remedy: str = ""
 
 
 class Parameter(NamedTuple):
@@ -78,9 +79,11 @@ def _choice(*names):
 class _RuleSetCheck:
     """A `Check` for the rule sets of this moment: `register_ruleset` adds to them."""
 
+    remedy = OWN_FILE_REMEDY
+
     @property
     def allowed(self):
-        return f"one of {', '.join(map(repr, rules_dict))}. {OWN_FILE_REMEDY}".rstrip(".")
+        return f"one of {', '.join(map(repr, rules_dict))}"
 
     def accepts(self, value):
         return isinstance(value, str) and value in rules_dict
@@ -328,6 +331,7 @@ def _check_values(hp, source):
             remedy = "Correct it, or the keys that it follows from."
         else:
             remedy = f"Correct it, or leave it out for the default, {parameter.default!r}."
+        remedy = f"{parameter.check.remedy} {remedy}".lstrip()
         raise ValueError(
             f"{source}: {key} ({parameter.meaning}) is {value!r}, but must be {parameter.check.allowed}. {remedy}"
         )
