@@ -44,15 +44,12 @@ EPOCHS = {"fix1": 1000, "stim1": 500, "delay1": 500}
 @pytest.fixture(autouse=True)
 def registry(monkeypatch):
     """Forget after each test what it registered."""
-    for table in (TASKS, rules_dict, rule_name, VARIANTS):
-        for key in list(table):
-            monkeypatch.setitem(table, key, table[key])  # restores the table's order, too
     monkeypatch.setenv(TASKS_VARIABLE, "")
-    before = [(table, set(table)) for table in (TASKS, rules_dict, rule_name, VARIANTS)]
+    before = [(table, dict(table)) for table in (TASKS, rules_dict, rule_name, VARIANTS)]
     yield
-    for table, keys in before:
-        for key in set(table) - keys:
-            del table[key]
+    for table, rows in before:
+        table.clear()
+        table.update(rows)
 
 
 @pytest.fixture
