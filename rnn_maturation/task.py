@@ -159,7 +159,8 @@ class Trial:
             For an unknown epoch or kind, or directions that are not one finite number per trial.
         """
         _check_known("kind of stimulus", kind, ("stimulus", "distractor", "other"))
-        start, end = self._steps(name if epoch is None else epoch) if epoch is None or isinstance(epoch, str) else epoch
+        epoch = name if epoch is None else epoch
+        start, end = self._steps(epoch) if isinstance(epoch, str) else epoch
         one_hot = self.config.get("in_loc_type") == "one_hot" and kind != "other"
         self.rings[kind][name] = strength * self._ring(self._directions(name, directions), one_hot)
         self.x[start:end, :, 1 : 1 + self.n_eachring] += self.rings[kind][name]
@@ -182,7 +183,8 @@ class Trial:
                 f"The directions of {name} are {quoted(directions)}: they must be one finite number (rad), or one for "
                 f"each of the {self.batch_size} trials."
             )
-        return np.broadcast_to(directions % (2 * np.pi), self.batch_size)
+        directions = directions % (2 * np.pi)
+        return directions if directions.shape else np.full(self.batch_size, directions)
 
     def _ring(self, directions, one_hot):
         """Return the ring activity (B, R) of one direction per trial."""
