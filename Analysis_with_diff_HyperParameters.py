@@ -17,6 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from rnn_maturation.jobs import connect  # noqa: E402
 from rnn_maturation.sweep import choose_runs, find_runs, parse_seeds, plot_sweep_summary  # noqa: E402
 from rnn_maturation.sweep_analysis import MAX_CHECKPOINTS, analyse_run  # noqa: E402
+from rnn_maturation.task import load_tasks  # noqa: E402
 
 
 def main():
@@ -24,6 +25,7 @@ def main():
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     failed, in_part = [], []
     try:
+        load_tasks(options.tasks)
         runs = runs_on_disk(options)
         check(options)
         for run in runs:
@@ -75,6 +77,7 @@ def parse_options():
     add("--scheduler", metavar="ADDRESS", help="of a Dask cluster that analyses the checkpoints")
     add("--keep_H", action="store_true", help="keep the activity in files; 23 MB a checkpoint of odr")
     add("--max_checkpoints", type=int, default=MAX_CHECKPOINTS, help="of each rule and stage (default: %(default)s)")
+    add("--tasks", nargs="+", default=[], metavar="FILE", help="files that register tasks and variants of your own")
     return parser.parse_args()
 
 

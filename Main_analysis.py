@@ -21,6 +21,7 @@ from tqdm import tqdm  # noqa: E402
 from rnn_maturation import analysis  # noqa: E402
 from rnn_maturation.model_directory import figure_dir, load_hp, load_log  # noqa: E402
 from rnn_maturation.sweep_analysis import analyse_checkpoints  # noqa: E402
+from rnn_maturation.task import load_tasks  # noqa: E402
 
 # ---- what to analyse ---------------------------------------------------------------------------------------------
 MODEL_DIRS = ["data/6tasks", "data/6tasks_pretrained"]  # the first one that exists, unless --modeldir is given
@@ -119,10 +120,12 @@ def main():
     parser.add_argument("--keep_H", action="store_true", help="keep the activity in files")
     parser.add_argument("--jobs", type=int, help="processes that compute checkpoints (default: this one, on all cores)")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that computes the checkpoints")
+    parser.add_argument("--tasks", nargs="+", default=[], metavar="FILE", help="files that register tasks of your own")
     options = parser.parse_args()
     model_dir = options.modeldir
     start = time.monotonic()
     try:
+        load_tasks(options.tasks)
         analyse(model_dir, options.keep_H, options.jobs, options.scheduler)
     except (ValueError, OSError) as error:
         sys.exit(f"Main_analysis.py: {error}")

@@ -10,6 +10,7 @@ import sys
 
 from rnn_maturation.hyperparameters import complete_hp
 from rnn_maturation.model_directory import ModelDirectoryInUse
+from rnn_maturation.task import load_tasks
 from rnn_maturation.train import TrainingDiverged, train
 
 # ---- the main run: change what you like, in a model directory of its own -----------------------------------------
@@ -35,8 +36,10 @@ def main():
     parser.add_argument("--max_trials", type=int, default=MAX_TRIALS, help="trials at the most (default: %(default)s)")
     parser.add_argument("--threads", type=int, help="processor cores to use (default: all)")
     parser.add_argument("--overwrite", action="store_true", help="delete the run in modeldir and start anew")
+    parser.add_argument("--tasks", nargs="+", default=[], metavar="FILE", help="files that register tasks of your own")
     options = parser.parse_args()
     try:
+        load_tasks(options.tasks)
         batch_size = complete_hp({"ruleset": RULESET, **HP})["batch_size_train"]
         if options.max_trials < batch_size:
             parser.error(f"--max_trials {options.max_trials} is less than the {batch_size} trials of one training step")

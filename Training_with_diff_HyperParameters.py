@@ -15,16 +15,18 @@ import signal
 import sys
 
 from rnn_maturation.sweep import VARIANTS, choose_runs, parse_seeds, plot_sweep_summary, train_runs
+from rnn_maturation.task import load_tasks
 from rnn_maturation.variants import DISPLAY_STEP, MAIN_RUN
 
 
 def main():
     options = parse_options()
-    if options.list:
-        print_variants()
-        return 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended by a batch system: as Ctrl-C
     try:
+        load_tasks(options.tasks)
+        if options.list:
+            print_variants()
+            return 0
         runs = choose_runs(options.only, parse_seeds(options.seeds), options.root)
         table = train_runs(
             runs,
@@ -62,6 +64,7 @@ def parse_options():
         help="keep the optimizer's state in the newest checkpoint only: a third of the disk")  # fmt: skip
     add("--hp", nargs="+", default=[], metavar="KEY=VALUE", help="hyper-parameters that differ in all runs")
     add("--display_step", type=int, default=DISPLAY_STEP, help="steps between checkpoints (default: %(default)s)")
+    add("--tasks", nargs="+", default=[], metavar="FILE", help="files that register tasks and variants of your own")
     return parser.parse_args()
 
 

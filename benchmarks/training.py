@@ -36,7 +36,7 @@ N_EVALUATION_BATCHES = 16
 
 def plain_trials(rule, hp, batch_size):
     """x, y, mask of a batch, built trial by trial."""
-    from rnn_maturation.task import TAIL, TASKS, get_dist, get_rule_index
+    from rnn_maturation.task import TAIL, TASKS, antisaccade, get_dist, get_rule_index
 
     rng, dt, n_ring = hp["rng"], hp["dt"], hp["n_eachring"]
     task = TASKS[rule]
@@ -49,6 +49,7 @@ def plain_trials(rule, hp, batch_size):
     fixation_off, response_on = epochs[task.fixation_off][0], epochs[task.response_on or "go1"][0]
     preferred = np.arange(n_ring) * 2 * np.pi / n_ring
     locations = rng.rand(batch_size) * 2 * np.pi
+    turn = np.pi if task.draw is antisaccade else 0
     offset = rng.choice(np.arange(1, n_ring)) * 2 * np.pi / n_ring if rule == "odrd" else None
     x = np.zeros((n_time, batch_size, hp["n_input"]), np.float32)
     y = np.full((n_time, batch_size, hp["n_output"]), 0.05, np.float32)
@@ -64,7 +65,7 @@ def plain_trials(rule, hp, batch_size):
         x[slice(*epochs["stim1"]), i, 1 : 1 + n_ring] += bump(locations[i])
         if offset is not None:
             x[slice(*epochs["distract1"]), i, 1 : 1 + n_ring] += bump(locations[i] + offset)
-        y[response_on:, i, 1:] += bump(locations[i] + task.turn)
+        y[response_on:, i, 1:] += bump(locations[i] + turn)
         mask[grace:response_on, i, :] = 1
         mask[response_on + grace :, i, :] = 5
     mask[:, :, 0] *= 2

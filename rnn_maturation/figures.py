@@ -13,12 +13,14 @@ from matplotlib.figure import Figure
 
 from rnn_maturation.model_directory import atomic_write
 from rnn_maturation.stages import STAGES, smooth
+from rnn_maturation.task import TRIALS_PER_LOCATION, generate_trials, get_rule_index, rule_name
 
 STAGE_COLORS = {"early": "#2ca02c", "mid": "#1f5fd0", "mature": "#c8191e"}  # green, blue, red, as published
 STAGE_MARKERS = {"early": "o", "mid": "^", "mature": "s"}
 # Okabe and Ito's colours, which the colour-blind tell apart; their yellow darkened to be seen on white
 LOCATION_COLORS = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#b8a800", "#0072b2", "#d55e00", "#cc79a7")
 LINE_STYLES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)))
+SHOWN_FIXATION = 400  # ms of fixation before the first stimulus in the timing diagrams
 ABOVE_EPOCH_NAMES = 28  # points from the axes to a title that is above the names of epochs
 KNOWN_FORMATS = ("png", "pdf", "svg")
 FORMATS = ("png",)  # of the files that save_figure writes; scripts change it with use_formats
@@ -863,3 +865,66 @@ def _criterion_mark(ax, x, y, stage, label=None):
     return ax.plot(
         x, y, STAGE_MARKERS[stage], color=STAGE_COLORS[stage], markersize=4, alpha=0.8, linestyle="none", label=label
     )[0]
+
+
+# -------------------------------------------------------------------------------------------------------------- tasks
+
+
+def task_timing(rules, hp):
+    """Return the timing diagram of some rules: what a network is shown and what it should answer, against time.
+
+    Each panel is one noise-free test trial whose first stimulus is in the second ring direction, from the last
+    `SHOWN_FIXATION` ms of fixation on. Its rows are the fixation input, the stimulus ring, the rule's input, the
+    fixation target and the response target. Stimuli are shaded, distractors hatched; the dotted line is 'go'.
+
+    Parameters
+    ----------
+    rules : str or list of str
+        Rules of the rule set hp['ruleset'].
+    hp : dict
+
+    Returns
+    -------
+    Figure
+    """
+    rules = [rules] if isinstance(rules, str) else list(rules)
+    rows = ("Fixation\ninput", "Stimulus\nring (°)", "Rule\ninput", "Fixation\ntarget", "Response\ntarget (°)")
+    n_columns = min(3, len(rules))
+    n_blocks = -(-len(rules) // n_columns)
+    settings = {"squeeze": False, "height_ratios": (1, 2, 1, 1, 2) * n_blocks}
+    with _new_figure(5 * n_blocks, n_columns, (1 + 3.2 * n_columns, 4.4 * n_blocks), **settings) as (figure, axes):
+        blocks = axes.reshape(n_blocks, 5, n_columns).transpose(0, 2, 1).reshape(-1, 5)
+        for number, block in enumerate(blocks):
+            for ax, row in zip(block, rows, strict=True):
+                ax.set_visible(number < len(rules))
+                if number % n_columns == 0:
+                    ax.set_ylabel(row, rotation=0, ha="right", va="center")
+            if number < len(rules):
+                _draw_timing(block, rules[number], hp)
+        figure.align_ylabels(axes[:, 0])
+    return figure
+
+
+def _draw_timing(axes, rule, hp):
+    """Draw one trial of a rule into five axes."""
+    trial = generate_trials(rule, {**hp, "rng": np.random.RandomState(0)}, "test", noise_on=False)
+    shown, n_ring = TRIALS_PER_LOCATION, trial.n_eachring  # the first trial of the second direction
+    edges = np.arange(trial.tdim + 1) * trial.dt / 1000
+    lines = {0: trial.x[:, shown, 0], 2: trial.x[:, shown, get_rule_index(rule, hp)], 3: trial.y[:, shown, 0]}
+    for row, line in lines.items():
+        axes[row].stairs(line, edges, color="0.1", linewidth=1.4, baseline=None)
+        axes[row].set(ylim=(-0.15, 1.15), yticks=[0, 1])
+    for row, ring in {1: trial.x[:, shown, 1 : 1 + n_ring], 4: trial.y[:, shown, 1:]}.items():
+        cells = edges, np.arange(n_ring + 1), np.ma.masked_less(ring.T, 0.06)  # at rest, the shading behind is seen
+        axes[row].pcolormesh(*cells, cmap="Blues", vmin=-0.3, vmax=0.9, rasterized=True)
+        axes[row].set_yticks([0.5, n_ring / 2 + 0.5], [0, 180])
+        axes[row].set_ylim(0, n_ring)
+    for ax in axes:
+        _mark_epochs(ax, trial.epochs, trial.dt, with_names=False)
+        ax.set_xlim(max(0, trial.epochs["fix1"][1] * trial.dt - SHOWN_FIXATION) / 1000, edges[-1])
+        ax.tick_params(labelbottom=ax is axes[-1])
+    for name, (start, end) in trial.epochs.items():
+        start_s, end_s = axes[0].get_xlim()[0] if start is None else edges[start], edges[end or -1]
+        _name_epoch(axes[0], name, start_s, end_s)
+    axes[0].set_title(rule_name[rule], pad=ABOVE_EPOCH_NAMES)
+    axes[-1].set_xlabel("Time in trial (s)")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnn_maturation.task import get_num_rule, rules_dict
+from rnn_maturation.task import OWN_FILE_REMEDY, get_num_rule, rules_dict
 
 GATED_TYPES = ("LeakyGRU", "GRU", "LSTM")
 SEPARATE_INPUT_NEEDS = {"rnn_type": ("LeakyRNN",), "loss_type": ("lsq",), "activation": ("softplus", "relu")}
@@ -26,10 +26,11 @@ OLD_NAMES = {
 
 
 class Check(NamedTuple):
-    """What a value may be: in words, and as a test."""
+    """What a value may be: in words, and as a test; and how to make more values legal, where that is possible."""
 
     allowed: str
     accepts: Callable
+    remedy: str = ""
 
 
 class Parameter(NamedTuple):
@@ -75,6 +76,19 @@ def _choice(*names):
     return Check(allowed, lambda value: isinstance(value, str) and value in names)
 
 
+class _RuleSetCheck:
+    """A `Check` for the rule sets of this moment: `register_ruleset` adds to them."""
+
+    remedy = OWN_FILE_REMEDY
+
+    @property
+    def allowed(self):
+        return f"one of {', '.join(map(repr, rules_dict))}"
+
+    def accepts(self, value):
+        return isinstance(value, str) and value in rules_dict
+
+
 _FLAG = Check("True or False", lambda value: isinstance(value, bool))
 _TEXT = Check("a text", lambda value: isinstance(value, str))
 _RNG = Check("a numpy.random.RandomState", lambda value: isinstance(value, np.random.RandomState))
@@ -114,7 +128,7 @@ PARAMETERS = {
     "l2_weight_init": Parameter(0, _real(), "L2 penalty on the distance of the weights from their initial values"),
     "p_weight_train": Parameter(None, _optional(_real(0, 1)), "part of the weights that is trained; None: all"),
     # tasks
-    "ruleset": Parameter("all_new", _choice(*rules_dict), "set of rules that the input has channels for"),
+    "ruleset": Parameter("all_new", _RuleSetCheck(), "set of rules that the input has channels for"),
     "n_rule": Parameter(lambda hp: get_num_rule(hp["ruleset"]), _integer(1), "rule channels (K)"),
     "n_eachring": Parameter(8, _integer(2), "units of a ring (R), input and output"),
     "num_ring": Parameter(1, _integer(1), "stimulus rings in the input"),
@@ -317,6 +331,7 @@ def _check_values(hp, source):
             remedy = "Correct it, or the keys that it follows from."
         else:
             remedy = f"Correct it, or leave it out for the default, {parameter.default!r}."
+        remedy = f"{parameter.check.remedy} {remedy}".lstrip()
         raise ValueError(
             f"{source}: {key} ({parameter.meaning}) is {value!r}, but must be {parameter.check.allowed}. {remedy}"
         )

@@ -1,46 +1,361 @@
-"""The eye-movement tasks: what a network sees, what it should answer and how much each answer counts.
+"""The eye-movement tasks: what a network sees, what it should answer, and how much each answer counts.
 
-A task is one row of the timing table `TASKS`. Arrays are time-major, (T, B, channels) float32: T time steps, B trials,
-a ring of R units (`hp['n_eachring']`). Input channels: 0 fixation, 1…R stimulus ring, `hp['rule_start']` + k rule k.
-Output channels: 0 fixation, 1…R response ring. Directions are radians in [0, 2π). The only randomness is `hp['rng']`,
-drawn in a fixed order: published numbers and resumed runs depend on this exact stream.
+A task is one row of the table `TASKS` and the function that draws its stimuli and responses. A task of your own is
+added with `register_task`, from a file of your own (docs/extending_task.md).
+
+Arrays are time-major, (T, B, channels) float32: T time steps, B trials, and a ring of R units (`hp['n_eachring']`).
+Input channels: 0 fixation, 1 … R stimulus ring, `hp['rule_start']` + k rule k. Output channels: 0 fixation,
+1 … R response ring. Directions are in radians in [0, 2π). The only randomness is `hp['rng']`, drawn in a fixed order:
+published numbers and resumed runs depend on this exact stream.
 
 Tasks after Liu, Zhu, Constantinidis & Zhou, iScience 24(10):103178, 2021, Figure 1.
 """
 
+import copy
+import math
+import os
 import re
+import runpy
+from collections.abc import Callable
+from functools import partial
 from itertools import accumulate, pairwise
+from pathlib import Path
+from types import CodeType
 from typing import NamedTuple
 
 import numpy as np
 
+from rnn_maturation.checks import check_whole_number, quoted
+
 TAIL = 500  # ms after the last epoch
 GRACE = 100  # ms at the start and after the response signal that do not count in the cost
 TRIALS_PER_LOCATION = 16  # of the test modes
-NONMATCH_BLOCK = 8  # trials in a row with the same answer, match or non-match, in test mode
-BUMP_HEIGHT, BUMP_WIDTH = 0.8, np.pi / 8  # width (standard deviation) in rad, whatever the ring's size
+NONMATCH_BLOCK = 8  # consecutive trials with the same answer, match or non-match, in test mode
+BUMP_HEIGHT, BUMP_WIDTH = 0.8, np.pi / 8  # width (standard deviation) in rad, whatever the size of the ring
 KEYWORDS = ("batch_size", "rule_on", "rule_off", "rule_strength", "replace_rule")
+TASKS_VARIABLE = "RNN_MATURATION_TASKS"  # environment variable: files with tasks of your own, separated as in PATH
 
 
-class Task(NamedTuple):
-    """A row of the timing table.
+# ------------------------------------------------------------------------------------------------------------- a batch
+
+
+class Trial:
+    """A batch of trials.
+
+    `generate_trials` makes one from a row of the table. It can also be built by hand: times from `timing`, then the
+    ``add_…`` methods, in any order (docs/extending_task.md).
+
+    Parameters
+    ----------
+    config : dict
+        Hyper-parameters (`hp`), kept as they are.
+    tdim : int
+        Number of time steps T.
+    batch_size : int
+        Number of trials B.
+    epochs : dict, optional
+        {epoch: (start, end)} in steps, as `timing` returns it. The methods look up in it when things happen.
 
     Attributes
     ----------
-    name : what figures call the task.
-    epochs : {epoch: duration in ms}, in order; `TAIL` ms follow. A stimulus is on in the epoch of its name only.
-    fixation_off : epoch with which the fixation input goes off; None: it stays on.
-    response_on : epoch with which the response is due ('go1' starts); None: after the last one.
-    turn : response direction minus stimulus direction, rad. match_or_non has a rule of its own.
-    response_weight : weight of the response in the cost.
+    x : (T, B, n_input) float32
+        Input.
+    y : (T, B, R+1) float32
+        Target output.
+    y_loc : (T, B) float32
+        Target direction in rad; −1 before the response.
+    c_mask : float32 array or None
+        Cost mask, (T·B, R+1) for 'lsq' and (T·B,) for 'cross_entropy'; None until `add_c_mask`.
+    epochs : dict
+        {epoch: (start, end)} in steps; the first one starts at None, 'go1' (response due) ends at None.
+    rings : dict
+        {kind: {name: (B, R) ring activity}} in the order added; kinds are those of `add_stimulus`, and 'response'.
+    pref : (R,) float64
+        Preferred directions of the ring units, rad.
+
+    Raises
+    ------
+    ValueError
+        For an unknown loss type, or a number of steps or trials that is not a positive whole number.
+    """
+
+    float_type = "float32"
+
+    def __init__(self, config, tdim, batch_size, epochs=None):
+        _check_known("loss_type", config["loss_type"], ("lsq", "cross_entropy"))
+        check_whole_number("tdim", tdim)
+        check_whole_number("batch_size", batch_size)
+        self.config = config
+        self.dt = config["dt"]
+        self.tdim, self.batch_size = tdim, batch_size
+        self.n_eachring, self.n_input, self.n_output = config["n_eachring"], config["n_input"], config["n_output"]
+        self.pref = np.arange(self.n_eachring) * (2 * np.pi / self.n_eachring)
+        self.least_squares = config["loss_type"] == "lsq"
+        self.x = np.zeros((tdim, batch_size, self.n_input), self.float_type)
+        self.y = np.full((tdim, batch_size, self.n_output), 0.05 if self.least_squares else 0.0, self.float_type)
+        self.y_loc = np.full((tdim, batch_size), -1.0, self.float_type)
+        self.c_mask = None
+        self.epochs = dict(epochs or {})
+        self.rings = {"stimulus": {}, "distractor": {}, "other": {}, "response": {}}
+
+    @property
+    def rng(self):
+        """The random generator of the hyper-parameters.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        return _generator(self.config)
+
+    @property
+    def input_loc(self):
+        """List of (R,) ring activity, one per stimulus: the first stimulus of every trial, then the second one."""
+        return self._rings_of("stimulus")
+
+    @property
+    def distract_loc(self):
+        """List of (R,) ring activity of the distractor, one per trial; empty without a distractor."""
+        return self._rings_of("distractor")
+
+    @property
+    def output_loc(self):
+        """List of (R,) ring activity of the response, one per trial."""
+        return self._rings_of("response")
+
+    def _rings_of(self, kind):
+        return [ring for rings in self.rings[kind].values() for ring in rings]
+
+    def add_fixation(self, off="go1"):
+        """Add the fixation input, until epoch `off` (None: to the end), and its target, until the response is due."""
+        self.x[: None if off is None else self._steps(off)[0], :, 0] = 1
+        self.y[: self._steps("go1")[0], :, 0] = 0.8 if self.least_squares else 1.0
+
+    def add_rule(self, rule, on=None, off=None, strength=1.0):
+        """Add the input of a rule from step `on` to step `off` (None: from the start, to the end)."""
+        self.x[on:off, :, get_rule_index(rule, self.config)] = strength
+
+    def add_stimulus(self, name, directions, epoch=None, kind="stimulus", strength=1.0):
+        """Add a stimulus to the input ring.
+
+        Parameters
+        ----------
+        name : str
+            Name of the stimulus; its activity is kept in `rings` under it.
+        directions : float or (B,) array_like
+            Where each trial shows it, rad.
+        epoch : str or (start, end), optional
+            When it is on: an epoch, or steps. The default is the epoch of its name.
+        kind : {'stimulus', 'distractor', 'other'}
+            'stimulus' is in `input_loc`, by which the analyses sort trials; 'distractor' is in `distract_loc`; 'other',
+            such as choice targets or a cue, is in neither, and is a bump even with `in_loc_type` 'one_hot'.
+        strength : float
+            Factor of the ring activity.
+
+        Raises
+        ------
+        ValueError
+            For an unknown epoch or kind, or directions that are not one finite number per trial.
+        """
+        _check_known("kind of stimulus", kind, ("stimulus", "distractor", "other"))
+        epoch = name if epoch is None else epoch
+        start, end = self._steps(epoch) if isinstance(epoch, str) else epoch
+        one_hot = self.config.get("in_loc_type") == "one_hot" and kind != "other"
+        self.rings[kind][name] = strength * self._ring(self._directions(name, directions), one_hot)
+        self.x[start:end, :, 1 : 1 + self.n_eachring] += self.rings[kind][name]
+
+    def add_response(self, directions):
+        """Add the target of the response: `directions`, rad, a float or one for each trial, from 'go1' to the end."""
+        start, directions = self._steps("go1")[0], self._directions("response", directions)
+        self.rings["response"]["response"] = self._ring(directions, one_hot=not self.least_squares)
+        self.y[start:, :, 1 : 1 + self.n_eachring] += self.rings["response"]["response"]
+        self.y_loc[start:] = directions
+
+    def _steps(self, epoch):
+        _check_known("epoch", epoch, self.epochs)
+        return self.epochs[epoch]
+
+    def _directions(self, name, directions):
+        directions = np.asarray(directions, dtype=float)
+        if directions.shape not in ((), (self.batch_size,)) or not np.isfinite(directions).all():
+            raise ValueError(
+                f"The directions of {name} are {quoted(directions)}: they must be one finite number (rad), or one for "
+                f"each of the {self.batch_size} trials."
+            )
+        directions = directions % (2 * np.pi)
+        return directions if directions.shape else np.full(self.batch_size, directions)
+
+    def _ring(self, directions, one_hot):
+        """Return the ring activity (B, R) of one direction per trial."""
+        distances = get_dist(directions[:, None] - self.pref)
+        if one_hot:
+            return np.eye(self.n_eachring)[distances.argmin(axis=1)]
+        return BUMP_HEIGHT * np.exp(-((distances / BUMP_WIDTH) ** 2) / 2)
+
+    def add_c_mask(self, response_weight=5.0):
+        """Add the cost mask: 1 until 'go1', `response_weight` after it, 0 in the `GRACE` time of both.
+
+        With 'lsq' the fixation output counts twice; with 'cross_entropy' the mask is divided by its mean.
+        """
+        response_on, grace = self._steps("go1")[0], int(GRACE / self.dt)
+        weights = np.zeros(self.tdim)
+        weights[grace:response_on] = 1
+        weights[response_on + grace :] = response_weight
+        if not self.least_squares:
+            self.c_mask = np.repeat((weights / weights.mean()).astype(self.float_type), self.batch_size)
+            return
+        mask = np.empty((self.tdim, self.batch_size, self.n_output), self.float_type)
+        mask[...] = weights[:, None, None]
+        mask[:, :, 0] *= 2
+        self.c_mask = mask.reshape(-1, self.n_output)
+
+    def add_x_noise(self):
+        """Add normal noise to the whole input; its standard deviation per step is sigma_x·√(2/alpha)."""
+        noise = self.rng.randn(*self.x.shape)
+        noise *= self.config["sigma_x"] * np.sqrt(2 / self.config["alpha"])
+        self.x += noise
+
+    def split(self, n_parts):
+        """Return the batch as `n_parts` trial objects that share its arrays; their `rings` and `c_mask` are empty."""
+        parts, size = [], self.batch_size // n_parts
+        for start in range(0, self.batch_size, size):
+            part = copy.copy(self)
+            columns = slice(start, start + size)
+            part.x, part.y, part.y_loc = self.x[:, columns], self.y[:, columns], self.y_loc[:, columns]
+            part.batch_size, part.c_mask, part.rings = size, None, {kind: {} for kind in self.rings}
+            parts.append(part)
+        return parts
+
+
+def timing(durations, dt, response_on=None, what="this task"):
+    """Return when the epochs of a trial start and end, and how long it is.
+
+    Parameters
+    ----------
+    durations : dict
+        {epoch: duration in ms}, in order; `TAIL` ms follow.
+    dt : float
+        Time step, ms. Each duration is rounded down to whole steps before they are added up.
+    response_on : str, optional
+        Epoch with which the response is due; default: after the last one.
+    what : str
+        What an error calls the task.
+
+    Returns
+    -------
+    epochs : dict
+        {epoch: (start, end)} in steps, with 'go1', the time of the response, at the end.
+    tdim : int
+        Number of time steps of the whole trial.
+
+    Raises
+    ------
+    ValueError
+        If an epoch is shorter than one step.
+    """
+    n_steps = {name: int(duration / dt) for name, duration in durations.items()}
+    for name, steps in n_steps.items():
+        if steps < 1:
+            raise ValueError(f"dt of {dt} ms is too long for {what}: its {name} lasts {durations[name]} ms.")
+    ends = list(accumulate(n_steps.values()))
+    epochs = dict(zip(n_steps, pairwise([None, *ends]), strict=True))
+    go = epochs[response_on][0] if response_on else ends[-1]
+    return {**epochs, "go1": (go, None)}, ends[-1] + int(TAIL / dt)
+
+
+def get_dist(original_dist):
+    """Return the circular distance, rad in [0, π], of a difference between two directions in [0, 2π)."""
+    return np.minimum(np.abs(original_dist), 2 * np.pi - np.abs(original_dist))
+
+
+# ----------------------------------------------------------------------------------------------------- draw functions
+# Each gets an empty batch and adds stimuli and response to it. stim1 (B,) rad: directions of the first stimulus, drawn
+# or, in the test modes, prescribed. is_test: whether it is a test mode, in which all conditions follow a fixed scheme.
+
+
+def saccade(trial, stim1, is_test):
+    """Show a stimulus in its epoch; the response is a saccade to it."""
+    trial.add_stimulus("stim1", stim1)
+    trial.add_response(stim1)
+
+
+def antisaccade(trial, stim1, is_test):
+    """Show a stimulus in its epoch; the response is a saccade to the opposite direction."""
+    trial.add_stimulus("stim1", stim1)
+    trial.add_response(stim1 + np.pi)
+
+
+def saccade_with_distractor(trial, stim1, is_test, distract1=None):
+    """Show a stimulus and later a distractor: opposite in test mode, or at `distract1` ((B,) rad) where it is given."""
+    if distract1 is None:  # one offset for the whole batch, as published
+        n_ring = trial.n_eachring
+        distract1 = stim1 + (np.pi if is_test else trial.rng.choice(np.arange(1, n_ring)) * 2 * np.pi / n_ring)
+    trial.add_stimulus("stim1", stim1)
+    trial.add_stimulus("distract1", distract1, kind="distractor")
+    trial.add_response(stim1)
+
+
+def match_or_nonmatch(trial, stim1, is_test, easy=False, passive=False):
+    """Show two stimuli and then two choices; the response tells whether the stimuli were at the same place.
+
+    The easy task shows the match choice always at 0; in the passive one the response does not count.
+    """
+    rng, n_ring, n_trials = trial.rng, trial.n_eachring, trial.batch_size
+    if is_test:
+        nonmatch, deviation = np.arange(n_trials) // NONMATCH_BLOCK % 2, np.pi
+    else:
+        nonmatch = rng.randint(0, 2, n_trials)
+        deviation = rng.randint(1, n_ring) * 2 * np.pi / n_ring  # one for the whole batch, as published
+    side = rng.randint(0, 2, n_trials)  # where the match choice is shown; drawn for the easy task too
+    match, response = np.where(side == 0, np.pi / 4, 7 * np.pi / 4), np.abs(nonmatch - side) * np.pi
+    if easy:
+        match, response = 0.0, nonmatch * np.pi
+    trial.add_stimulus("stim1", stim1)
+    trial.add_stimulus("stim2", stim1 + deviation * nonmatch)
+    trial.add_stimulus("choice_match", match, "go1", kind="other")
+    trial.add_stimulus("choice_nonmatch", match + np.pi, "go1", kind="other")
+    trial.add_response(0.0 if passive else response)
+
+
+# ----------------------------------------------------------------------------------------------------------- the table
+
+
+class Task(NamedTuple):
+    """A row of the table.
+
+    Attributes
+    ----------
+    name : str
+        What figures call the task.
+    epochs : dict
+        {epoch: duration in ms}, in order; `TAIL` ms follow. The analyses need 'fix1', the first one, and 'stim1'.
+    fixation_off : str or None
+        Epoch with which the fixation input goes off ('go1': when the response is due); None: it stays on.
+    response_on : str or None
+        Epoch with which the response is due ('go1' starts); None: after the last one.
+    response_weight : float
+        Weight of the response in the cost.
+    draw : callable
+        ``draw(trial, stim1, is_test)`` adds the stimuli and the response to a batch (`Trial`), with its own methods or
+        in its arrays. `stim1` (B,), rad, has the directions of the first stimulus: drawn, or those of the test mode.
+        `is_test` says whether the mode is a test mode. Random numbers come from `trial.rng` alone.
+    draw_epochs : callable or None
+        ``draw_epochs(rng)`` returns {epoch: ms} for epochs whose duration is drawn anew for each batch, before anything
+        else. Tests and evaluations keep the durations of `epochs`.
+    test_pairs : bool
+        Whether the mode 'test-i-j' exists; there `draw` gets a fourth argument, the directions (B,) of the second
+        stimulus.
     """
 
     name: str
     epochs: dict
     fixation_off: str | None = "go1"
     response_on: str | None = None
-    turn: float = 0.0
     response_weight: float = 5.0
+    draw: Callable = saccade
+    draw_epochs: Callable | None = None
+    test_pairs: bool = False
 
 
 def _odr(delay):
@@ -62,20 +377,21 @@ TASKS = {
     "odr3000": Task("ODR3000", _odr(3000)),
     "odr6000": Task("ODR6000", _odr(6000)),
     "odr15000": Task("ODR15000", _odr(15000)),
-    "odrd": Task("ODR+d", _ODRD),
-    "overlap": Task("Overlap", {"fix1": 1000, "stim1": 100}, turn=np.pi),
-    "zero_gap": Task("Zero_gap", {"fix1": 1000, "stim1": 100}, "stim1", "stim1", turn=np.pi),
-    "gap": Task("Gap", {"fix1": 1000, "delay1": 100, "stim1": 100}, "delay1", "stim1", turn=np.pi),
-    "gap500": Task("Gap500", {"fix1": 1000, "delay1": 500, "stim1": 100}, "delay1", "stim1", turn=np.pi),
-    "match_or_non": Task("MorN", _MATCH),
-    "match_or_non_easy": Task("MorNe", _MATCH),
-    "match_or_non_passive": Task("MorNp", _MATCH, fixation_off=None, response_weight=0.0),
+    "odrd": Task("ODR+d", _ODRD, draw=saccade_with_distractor, test_pairs=True),
+    "overlap": Task("Overlap", {"fix1": 1000, "stim1": 100}, draw=antisaccade),
+    "zero_gap": Task("Zero_gap", {"fix1": 1000, "stim1": 100}, "stim1", "stim1", draw=antisaccade),
+    "gap": Task("Gap", {"fix1": 1000, "delay1": 100, "stim1": 100}, "delay1", "stim1", draw=antisaccade),
+    "gap500": Task("Gap500", {"fix1": 1000, "delay1": 500, "stim1": 100}, "delay1", "stim1", draw=antisaccade),
+    "match_or_non": Task("MorN", _MATCH, draw=match_or_nonmatch),
+    "match_or_non_easy": Task("MorNe", _MATCH, draw=partial(match_or_nonmatch, easy=True)),
+    "match_or_non_passive": Task("MorNp", _MATCH, None, None, 0.0, draw=partial(match_or_nonmatch, passive=True)),
 }
 
 _SIX_TASKS = ["overlap", "zero_gap", "gap", "odr", "odrd", "gap500"]
 
 
-def _six_tasks_with(odr):
+def six_tasks_with(odr):
+    """Return the six rules of the main run with another rule in place of odr."""
     return [odr if rule == "odr" else rule for rule in _SIX_TASKS]
 
 
@@ -83,9 +399,9 @@ rules_dict = {  # the order gives each rule its input channel
     "ozg": ["overlap", "zero_gap", "gap"],
     "odr_delay_check": ["odr500", "odr750", "odr1000", "odr1100", "odr1200", "odr1300", "odr1400", "odr"],
     "all_new": list(_SIX_TASKS),
-    "all_new_odr3000": _six_tasks_with("odr3000"),
-    "all_new_odr6000": _six_tasks_with("odr6000"),
-    "all_new_odr15000": _six_tasks_with("odr15000"),
+    "all_new_odr3000": six_tasks_with("odr3000"),
+    "all_new_odr6000": six_tasks_with("odr6000"),
+    "all_new_odr15000": six_tasks_with("odr15000"),
     "MoN": ["match_or_non", "match_or_non_easy"],
     "mix_MoN_6tasks": ["match_or_non", "match_or_non_easy", *_SIX_TASKS],
     "mix_p_MoN_6tasks": ["match_or_non", "match_or_non_easy", "match_or_non_passive", *_SIX_TASKS],
@@ -95,38 +411,35 @@ rules_dict = {  # the order gives each rule its input channel
 rule_name = {rule: task.name for rule, task in TASKS.items()}
 
 
-def _check_known(what, value, allowed):
-    if value not in list(allowed):
-        raise ValueError(f"Unknown {what} {value!s}: choose one of {', '.join(allowed)}.")
-
-
 def get_num_rule(ruleset):
-    """Number of rules in a rule set.
+    """Return the number of rules in a rule set.
 
     Raises
     ------
     ValueError
-        Unknown rule set.
+        For an unknown rule set.
     """
-    _check_known("rule set", ruleset, rules_dict)
+    _check_known("rule set", ruleset, rules_dict, OWN_FILE_REMEDY)
     return len(rules_dict[ruleset])
 
 
 def get_rule_index(rule, config):
-    """Input channel of a rule.
+    """Return the input channel of a rule.
 
     Parameters
     ----------
-    rule : name of a rule in the rule set `config['ruleset']`.
-    config : hyper-parameters; 'n_rule' may be smaller than the rule set, as in files of older versions.
+    rule : str
+        Name of a rule in the rule set `config['ruleset']`.
+    config : dict
+        Hyper-parameters; 'n_rule' may be smaller than the rule set, as in files of older versions.
 
     Raises
     ------
     ValueError
-        Unknown rule set, a rule that is not in it, or one for which the network has no channel.
+        For an unknown rule set, a rule that is not in it, or one for which the network has no channel.
     """
     ruleset = config["ruleset"]
-    _check_known("rule set", ruleset, rules_dict)
+    _check_known("rule set", ruleset, rules_dict, OWN_FILE_REMEDY)
     _check_known(f"rule (in rule set {ruleset})", rule, rules_dict[ruleset])
     known = rules_dict[ruleset][: config.get("n_rule")]
     if rule not in known:
@@ -134,161 +447,176 @@ def get_rule_index(rule, config):
     return config["rule_start"] + known.index(rule)
 
 
-def get_dist(original_dist):
-    """Circular distance, rad in [0, π], of a difference between two directions in [0, 2π)."""
-    return np.minimum(np.abs(original_dist), 2 * np.pi - np.abs(original_dist))
+# ------------------------------------------------------------------------------------------------ tasks of your own
+
+OWN_FILE_REMEDY = (
+    f"A task or rule set of your own is known once the file that registers it is loaded: --tasks FILE for the scripts, "
+    f"load_tasks([FILE]) in Python, or the environment variable {TASKS_VARIABLE}."
+)
 
 
-class Trial:
-    """A batch of trials.
+def register_task(rule, task):
+    """Add a task of your own to the table.
+
+    A network is trained on it as part of a rule set, see `register_ruleset`. Registering the same task again changes
+    nothing, so that a file or a notebook cell may run twice.
 
     Parameters
     ----------
-    config : hyper-parameters (`hp`), kept as they are.
-    tdim : number of time steps T.
-    batch_size : number of trials B.
-
-    Attributes
-    ----------
-    x : (T, B, n_input) float32, input.
-    y : (T, B, R+1) float32, target output.
-    y_loc : (T, B) float32, target direction in rad; −1 before the response.
-    c_mask : float32 cost mask: (T·B, R+1) for 'lsq', (T·B,) for 'cross_entropy'; None until `add_c_mask`.
-    epochs : {epoch: (start, end)} in steps; 'fix1' starts at None, 'go1' ends at None.
-    rings : {stimulus, distractor, choice or 'response': (B, R) ring activity}, in the order added.
-    pref : (R,) preferred directions of the ring units, rad.
+    rule : str
+        Name of the rule: letters, digits and underscores, for it is part of file names.
+    task : Task
 
     Raises
     ------
     ValueError
-        Unknown loss type, or a batch size that is not a positive whole number.
+        If a different task has this name already, or if the row is not one that trials can be made of.
     """
-
-    float_type = "float32"
-
-    def __init__(self, config, tdim, batch_size):
-        _check_known("loss_type", config["loss_type"], ("lsq", "cross_entropy"))
-        _check_positive("batch_size", batch_size)
-        self.config = config
-        self.dt = config["dt"]
-        self.tdim, self.batch_size = tdim, batch_size
-        self.n_eachring, self.n_input, self.n_output = config["n_eachring"], config["n_input"], config["n_output"]
-        self.pref = np.arange(self.n_eachring) * (2 * np.pi / self.n_eachring)
-        self.least_squares = config["loss_type"] == "lsq"
-        self.x = np.zeros((tdim, batch_size, self.n_input), self.float_type)
-        self.y = np.full((tdim, batch_size, self.n_output), 0.05 if self.least_squares else 0.0, self.float_type)
-        self.y_loc = np.full((tdim, batch_size), -1.0, self.float_type)
-        self.c_mask = None
-        self.epochs = {}
-        self.rings = {}
-
-    @property
-    def rng(self):
-        """The random generator of the configuration.
-
-        Raises
-        ------
-        ValueError
-            There is none.
-        """
-        rng = self.config.get("rng")
-        if not isinstance(rng, np.random.RandomState):
-            raise ValueError("hp['rng'] is missing or no random generator: set it to numpy.random.RandomState(seed).")
-        return rng
-
-    @property
-    def input_loc(self):
-        """List of (R,) ring activity, one a stimulus: the first stimulus of every trial, then the second."""
-        return self._rings_of("stim")
-
-    @property
-    def distract_loc(self):
-        """List of (R,) ring activity of the distractor, one a trial; empty without distractor."""
-        return self._rings_of("distract")
-
-    @property
-    def output_loc(self):
-        """List of (R,) ring activity of the response, one a trial."""
-        return self._rings_of("response")
-
-    def _rings_of(self, kind):
-        return [ring for name, rings in self.rings.items() if name.startswith(kind) for ring in rings]
-
-    def add_fixation(self, input_off, response_on):
-        """Fixation input until step `input_off` (None: to the end), fixation target until step `response_on`."""
-        self.x[:input_off, :, 0] = 1
-        self.y[:response_on, :, 0] = 0.8 if self.least_squares else 1.0
-
-    def add_rule(self, rule, on=None, off=None, strength=1.0):
-        """Input of a rule from step `on` to step `off` (None: from the start, to the end)."""
-        self.x[on:off, :, get_rule_index(rule, self.config)] = strength
-
-    def add_stimulus(self, name, directions, on, off=None, trials=slice(None)):
-        """Add stimuli at `directions` (rad, one for each of `trials`) to the ring from step `on` to step `off`."""
-        ring = self._ring(name, directions, self.config.get("in_loc_type") == "one_hot", trials)
-        self.x[on:off, trials, 1 : 1 + self.n_eachring] += ring
-
-    def add_response(self, directions, on, trials=slice(None)):
-        """Add targets at `directions` (rad, one for each of `trials`) from step `on` to the end."""
-        ring = self._ring("response", directions, not self.least_squares, trials)
-        self.y[on:, trials, 1 : 1 + self.n_eachring] += ring
-        self.y_loc[on:, trials] = directions
-
-    def _ring(self, name, directions, one_hot, trials):
-        """Ring activity (n, R) for n directions, remembered as that of `trials`."""
-        distances = get_dist(directions[:, None] - self.pref)
-        if one_hot:
-            ring = np.eye(self.n_eachring)[distances.argmin(axis=1)]
-        else:
-            ring = BUMP_HEIGHT * np.exp(-((distances / BUMP_WIDTH) ** 2) / 2)
-        self.rings.setdefault(name, np.zeros((self.batch_size, self.n_eachring)))[trials] = ring
-        return ring
-
-    def add_c_mask(self, response_on, response_weight=5.0):
-        """Cost mask: 1 until step `response_on`, `response_weight` after it, 0 in the `GRACE` time of both.
-
-        'lsq' counts fixation twice; 'cross_entropy' divides by the mean.
-        """
-        grace = int(GRACE / self.dt)
-        weights = np.zeros(self.tdim)
-        weights[grace:response_on] = 1
-        weights[response_on + grace :] = response_weight
-        if not self.least_squares:
-            self.c_mask = np.repeat((weights / weights.mean()).astype(self.float_type), self.batch_size)
-            return
-        mask = np.empty((self.tdim, self.batch_size, self.n_output), self.float_type)
-        mask[...] = weights[:, None, None]
-        mask[:, :, 0] *= 2
-        self.c_mask = mask.reshape(-1, self.n_output)
-
-    def add_x_noise(self, trials=slice(None)):
-        """Add normal noise to the whole input of `trials`; its deviation a step is sigma_x·√(2/alpha)."""
-        x = self.x[:, trials]
-        noise = self.rng.randn(*x.shape)
-        noise *= self.config["sigma_x"] * np.sqrt(2 / self.config["alpha"])
-        x += noise
+    if not isinstance(rule, str) or not re.fullmatch(r"[A-Za-z0-9_]+", rule):
+        raise ValueError(f"Rule {quoted(rule)}: a name has letters, digits and underscores only.")
+    if rule in TASKS and _identity(TASKS[rule]) != _identity(task):
+        raise ValueError(
+            f"There is a different task {rule} already: choose another name. If it is yours and you have changed it, "
+            "start Python anew."
+        )
+    _check_row(rule, task)
+    TASKS[rule] = task
+    rule_name[rule] = task.name
 
 
-def _check_positive(what, value):
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{what} is {value!s}: it must be a whole number of at least 1.")
+def register_ruleset(name, rules):
+    """Add a rule set, of your own rules and others; its order gives each rule its input channel.
+
+    Parameters
+    ----------
+    name : str
+        What `ruleset` in hp and in hp.json calls it.
+    rules : list of str
+        Keys of `TASKS`.
+
+    Raises
+    ------
+    ValueError
+        If a different rule set has this name already, or for an unknown or repeated rule.
+    """
+    rules = [rules] if isinstance(rules, str) else list(rules)
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"Rule set {quoted(name)}: its name must be a text.")
+    for rule in rules:
+        _check_known(f"rule (for rule set {name})", rule, TASKS, OWN_FILE_REMEDY)
+    if not rules or len(set(rules)) < len(rules):
+        raise ValueError(f"Rule set {name} has {quoted(rules)}: it must have one rule at least, and each only once.")
+    if rules_dict.get(name, rules) != rules:
+        raise ValueError(f"There is a rule set {name} already, of {', '.join(rules_dict[name])}: choose another name.")
+    rules_dict[name] = rules
+
+
+def load_tasks(files):
+    """Run files that register tasks, now and in every process that is started from this one.
+
+    The files' paths are kept in the environment variable `TASKS_VARIABLE`, which child processes inherit and read when
+    they import the package. Workers of a cluster that are up already need it set when they are started.
+
+    Parameters
+    ----------
+    files : path or list of paths
+        Python files that call `register_task` and `register_ruleset`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is not there.
+    ValueError
+        As `register_task` and `register_ruleset`.
+    """
+    for file in [files] if isinstance(files, str | os.PathLike) else files:
+        path = str(Path(file).resolve())
+        if not os.path.isfile(path):
+            raise FileNotFoundError(
+                f"There is no file {path} of tasks: correct --tasks or the variable {TASKS_VARIABLE}."
+            )
+        runpy.run_path(path)
+        known = [known for known in os.environ.get(TASKS_VARIABLE, "").split(os.pathsep) if known]
+        os.environ[TASKS_VARIABLE] = os.pathsep.join(dict.fromkeys([*known, path]))
+
+
+def _check_row(rule, task):
+    """Raise a ValueError unless trials can be made of a row."""
+
+    def check(is_right, message):
+        if not is_right:
+            raise ValueError(f"Task {rule}: {message}.")
+
+    check(isinstance(task, Task), f"{quoted(task)} must be a Task")
+    check(isinstance(task.name, str) and task.name, f"its name is {quoted(task.name)}, but must be a text")
+    epochs = task.epochs if isinstance(task.epochs, dict) else {}
+    is_named = all(isinstance(epoch, str) for epoch in epochs) and "go1" not in epochs
+    is_timed = all(isinstance(ms, int | float | np.number) and 0 < ms < math.inf for ms in epochs.values())
+    check(
+        is_named and is_timed and next(iter(epochs), None) == "fix1" and "stim1" in epochs,
+        f"its epochs are {quoted(task.epochs)}, but must be a dict {{epoch: duration in ms}} that begins with fix1 and "
+        "has stim1, between which the analyses compare; go1 follows by itself",
+    )
+    for field, marks in (("fixation_off", [None, "go1", *epochs]), ("response_on", [None, *epochs])):
+        value = getattr(task, field)
+        check(value in marks and value != "fix1", f"{field} is {quoted(value)}, but must be None or a later epoch")
+    weight = task.response_weight
+    check(
+        isinstance(weight, int | float | np.number) and 0 <= weight < math.inf,
+        f"response_weight is {quoted(weight)}, but must be a number of at least 0",
+    )
+    check(callable(task.draw), f"draw is {quoted(task.draw)}, but must be a function")
+    check(
+        task.draw_epochs is None or callable(task.draw_epochs),
+        f"draw_epochs is {quoted(task.draw_epochs)}, but must be None or a function",
+    )
+
+
+def _identity(value):
+    """Return what two rows have in common when they were made by the same lines, run twice."""
+    if isinstance(value, partial):
+        return "partial", _identity(value.func), _identity(value.args), _identity(value.keywords)
+    if isinstance(value, CodeType):
+        return "code", value.co_code, value.co_names, _identity(value.co_consts)
+    if hasattr(value, "__code__"):
+        closure = tuple(cell.cell_contents for cell in value.__closure__ or ())
+        return "function", _identity(value.__code__), _identity(value.__defaults__), _identity(closure)
+    if isinstance(value, dict):
+        return "dict", tuple((key, _identity(item)) for key, item in value.items())
+    if isinstance(value, tuple | list):
+        return "list", tuple(_identity(item) for item in value)
+    return repr(value)
+
+
+# --------------------------------------------------------------------------------------------------- making batches
 
 
 def generate_trials(rule, hp, mode, noise_on=True, **kwargs):
     """Generate a batch of trials of one task.
 
+    The order of draws is fixed: the durations that a task draws, the directions of the first stimulus, what the task's
+    own `draw` draws, and the input noise.
+
     Parameters
     ----------
-    rule : one of `TASKS`.
-    hp : hyper-parameters; `hp['rng']` (RandomState) is advanced by what is drawn.
-    mode : 'random': `batch_size` trials at random directions; 'test': 16 trials for each of the R ring directions,
-        ordered by direction, distractor opposite; 'test-i-j' (odrd): 16·R trials, all with the stimulus at ring index i
-        and the distractor at j.
-    noise_on : add input noise.
-    batch_size : number of trials; required in mode 'random', without effect in the others.
-    rule_on, rule_off : steps between which the rule input is on; default the whole trial.
-    rule_strength : value of the rule input, default 1; one for all rules or a list with one a rule.
-    replace_rule : name, or list of names, of the rules whose input is on instead of that of `rule`.
+    rule : str
+        Key of `TASKS`.
+    hp : dict
+        Hyper-parameters; `hp['rng']` (RandomState) is advanced by what is drawn.
+    mode : str
+        'random': `batch_size` trials at random directions. 'test': 16 trials for each of the R ring directions, ordered
+        by direction, a distractor opposite. 'test-i-j' (odrd): 16·R trials, all with the stimulus at ring index i and
+        the distractor at j.
+    noise_on : bool
+        Add input noise.
+    batch_size : int
+        Number of trials; required in mode 'random', without effect in the others.
+    rule_on, rule_off : int, optional
+        Steps between which the rule input is on; default: the whole trial.
+    rule_strength : float or list of float
+        Value of the rule input, default 1; one for all rules, or a list with one for each.
+    replace_rule : str or list of str
+        Rules whose input is on instead of that of `rule`.
 
     Returns
     -------
@@ -297,7 +625,7 @@ def generate_trials(rule, hp, mode, noise_on=True, **kwargs):
     Raises
     ------
     ValueError
-        Unknown rule, rule set, mode or keyword, or a value that is not possible; nothing has been drawn then.
+        For an unknown rule, rule set, mode or keyword, or a value that is not possible; nothing has been drawn then.
     """
     for keyword in kwargs:
         _check_known("keyword", keyword, KEYWORDS)
@@ -308,122 +636,108 @@ def generate_evaluation(rule, hp, batch_size, n_batches=16):
     """Generate `n_batches` random batches as one trial object, ready for one run of the network.
 
     The draws are those of as many calls of ``generate_trials(rule, hp, 'random', batch_size=batch_size)``, in the same
-    order, and the batches stand side by side on the trial axis: B = `n_batches`·`batch_size`.
+    order, and the batches stand side by side on the trial axis: B = `n_batches`·`batch_size`. A task that draws
+    durations is evaluated with those of its row, so that the batches have one length and the curve of performance does
+    not move with the duration drawn.
+
+    Parameters
+    ----------
+    rule : str
+        Key of `TASKS`.
+    hp : dict
+        As for `generate_trials`.
+    batch_size : int
+        Trials of a batch.
+    n_batches : int
+
+    Returns
+    -------
+    Trial
 
     Raises
     ------
     ValueError
         As `generate_trials`.
     """
+    check_whole_number("n_batches", n_batches)
     return _generate(rule, hp, "random", True, batch_size=batch_size, n_batches=n_batches)
 
 
-def _generate(rule, hp, mode, noise_on, batch_size=None, n_batches=1, **rule_input):
-    _check_known("rule", rule, TASKS)
+def _generate(rule, hp, mode, noise_on, batch_size=None, n_batches=None, **rule_input):
+    _check_known("rule", rule, TASKS, OWN_FILE_REMEDY)
+    task = TASKS[rule]
     prescribed = _prescribed_directions(rule, mode, hp["n_eachring"])
-    n_trials = batch_size if prescribed is None else len(prescribed[0])
-    _check_positive("batch_size", n_trials)
-    _check_positive("n_batches", n_batches)
-    trial = _without_stimuli(rule, hp, n_trials * n_batches)
-    _add_rule_input(trial, rule, **rule_input)
-    for start in range(0, trial.batch_size, n_trials):
-        columns = slice(start, start + n_trials)
-        for name, directions in _draw_directions(rule, trial, n_trials, prescribed).items():
-            if name == "response":
-                trial.add_response(directions, trial.epochs["go1"][0], columns)
-            else:
-                trial.add_stimulus(name, directions, *trial.epochs.get(name, trial.epochs["go1"]), columns)
+    n_trials = check_whole_number("batch_size", len(prescribed[0]) if prescribed else batch_size)
+    rules = _rule_input(rule, hp, **rule_input)
+    durations = task.epochs
+    if task.draw_epochs and not prescribed and n_batches is None:
+        durations = {**durations, **_draw_durations(rule, hp)}
+    epochs, n_time = timing(durations, hp["dt"], task.response_on, f"rule {rule}")
+    trial = Trial(hp, n_time, n_trials * (n_batches or 1), epochs)
+    trial.add_fixation(task.fixation_off)
+    trial.add_c_mask(task.response_weight)
+    for name, step_and_strength in rules.items():
+        trial.add_rule(name, *step_and_strength)
+    parts = trial.split(n_batches) if n_batches else [trial]
+    for part in parts:
+        stim1, *second = prescribed or [part.rng.rand(n_trials) * 2 * np.pi]
+        task.draw(part, stim1, bool(prescribed), *second)
         if noise_on:
-            trial.add_x_noise(columns)
+            part.add_x_noise()
+    if n_batches:
+        for kind, rings in parts[0].rings.items():
+            trial.rings[kind] = {name: np.concatenate([part.rings[kind][name] for part in parts]) for name in rings}
     return trial
 
 
 def _prescribed_directions(rule, mode, n_ring):
-    """Directions of stimulus and distractor, (16·R,) rad each, in a test mode; None in mode 'random'."""
+    """Return the prescribed directions, (16·R,) rad, of the first stimulus and, in 'test-i-j', of the second one."""
     if mode == "random":
-        return None
+        return []
     if mode == "test":
-        stim1 = 2 * np.pi * np.repeat(np.arange(n_ring), TRIALS_PER_LOCATION) / n_ring
-        return stim1, (stim1 + np.pi) % (2 * np.pi)
+        return [2 * np.pi * np.repeat(np.arange(n_ring), TRIALS_PER_LOCATION) / n_ring]
     pair = re.fullmatch(r"test-([0-9]+)-([0-9]+)", str(mode))
-    if pair is None or rule != "odrd" or max(map(int, pair.groups())) >= n_ring:
+    if pair is None or not TASKS[rule].test_pairs or max(map(int, pair.groups())) >= n_ring:
+        with_pairs = ", ".join(name for name, task in TASKS.items() if task.test_pairs)
         raise ValueError(
-            f"Mode {mode!s} is not possible for rule {rule}: choose random, test or, for odrd, test-i-j with "
+            f"Mode {mode!s} is not possible for rule {rule}: choose random, test or, for {with_pairs}, test-i-j with "
             f"ring indices i and j from 0 to {n_ring - 1}."
         )
-    return tuple(np.full(TRIALS_PER_LOCATION * n_ring, 2 * np.pi * int(index) / n_ring) for index in pair.groups())
+    return [np.full(TRIALS_PER_LOCATION * n_ring, 2 * np.pi * int(index) / n_ring) for index in pair.groups()]
 
 
-def _without_stimuli(rule, hp, batch_size):
-    """Everything of a batch that is the same whatever is drawn, apart from the rule input."""
-    task = TASKS[rule]
-    epochs, tdim = _epochs(rule, hp["dt"])
-    trial = Trial(hp, tdim, batch_size)
-    trial.epochs = epochs
-    response_on = epochs["go1"][0]
-    trial.add_fixation(epochs[task.fixation_off][0] if task.fixation_off else None, response_on)
-    trial.add_c_mask(response_on, task.response_weight)
-    return trial
-
-
-def _epochs(rule, dt):
-    """{epoch: (start, end)} in steps of `dt` ms, and the number of steps of the whole trial."""
-    task = TASKS[rule]
-    n_steps = {name: int(duration / dt) for name, duration in task.epochs.items()}
-    for name, steps in n_steps.items():
-        if steps < 1:
-            raise ValueError(f"dt of {dt} ms is too long for rule {rule}: its {name} lasts {task.epochs[name]} ms.")
-    ends = list(accumulate(n_steps.values()))
-    epochs = dict(zip(n_steps, pairwise([None, *ends]), strict=True))
-    response_on = epochs[task.response_on][0] if task.response_on else ends[-1]
-    return {**epochs, "go1": (response_on, None)}, ends[-1] + int(TAIL / dt)
-
-
-def _add_rule_input(trial, rule, rule_on=None, rule_off=None, rule_strength=1.0, replace_rule=None):
+def _rule_input(rule, hp, rule_on=None, rule_off=None, rule_strength=1.0, replace_rule=None):
+    """Return {rule: (on, off, strength)} of the rules whose input is on, checked."""
     rules = rule if replace_rule is None else replace_rule
-    rules = list(rules) if isinstance(rules, (list, tuple)) else [rules]
+    rules = list(rules) if isinstance(rules, list | tuple) else [rules]
     for what, step in (("rule_on", rule_on), ("rule_off", rule_off)):
-        if not isinstance(step, (int, np.integer, type(None))):
+        if not isinstance(step, int | np.integer | None):
             raise ValueError(f"{what} is {step!s}: it must be a time step (whole number) or None.")
     strengths = [rule_strength] * len(rules) if np.isscalar(rule_strength) else list(rule_strength)
     if len(strengths) != len(rules):
         raise ValueError(f"rule_strength has {len(strengths)} values for {len(rules)} rules: give one for each.")
-    for name, strength in zip(rules, strengths, strict=True):
-        trial.add_rule(name, rule_on, rule_off, strength)
+    for name in rules:
+        get_rule_index(name, hp)
+    return {name: (rule_on, rule_off, strength) for name, strength in zip(rules, strengths, strict=True)}
 
 
-def _draw_directions(rule, trial, n_trials, prescribed):
-    """{stimulus, distractor, choice, 'response': (n_trials,) rad}; draws what is not prescribed."""
-    stim1, distract1 = prescribed or (trial.rng.rand(n_trials) * 2 * np.pi, None)
-    if rule.startswith("match_or_non"):
-        return _draw_match_or_non(rule, trial, stim1, is_random=prescribed is None)
-    directions = {"stim1": stim1, "response": (stim1 + TASKS[rule].turn) % (2 * np.pi)}
-    if "distract1" in trial.epochs:
-        if distract1 is None:  # one offset for the whole batch, as published
-            n_ring = trial.n_eachring
-            distract1 = (stim1 + trial.rng.choice(np.arange(1, n_ring)) * 2 * np.pi / n_ring) % (2 * np.pi)
-        directions["distract1"] = distract1
-    return directions
+def _draw_durations(rule, hp):
+    """Return {epoch: ms} that a task draws for one batch."""
+    task = TASKS[rule]
+    drawn = task.draw_epochs(_generator(hp))
+    for epoch in drawn:
+        _check_known(f"epoch (drawn by the task {rule})", epoch, task.epochs)
+    return drawn
 
 
-def _draw_match_or_non(rule, trial, stim1, is_random):
-    """Directions of both stimuli, both choices and the response, (n_trials,) rad each."""
-    rng, n_ring, n_trials = trial.rng, trial.n_eachring, len(stim1)
-    if is_random:
-        nonmatch = rng.randint(0, 2, n_trials)
-        deviation = rng.randint(1, n_ring) * 2 * np.pi / n_ring  # one for the whole batch, as published
-    else:
-        nonmatch, deviation = np.arange(n_trials) // NONMATCH_BLOCK % 2, np.pi
-    side = rng.randint(0, 2, n_trials)  # where the match choice is shown; drawn for the easy task too
-    match, response = np.where(side == 0, np.pi / 4, 7 * np.pi / 4), np.abs(nonmatch - side) * np.pi
-    if rule == "match_or_non_easy":
-        match, response = np.zeros(n_trials), nonmatch * np.pi
-    if rule == "match_or_non_passive":
-        response = np.zeros(n_trials)
-    return {
-        "stim1": stim1,
-        "stim2": (stim1 + deviation * nonmatch) % (2 * np.pi),
-        "choice_match": match,
-        "choice_nonmatch": (match + np.pi) % (2 * np.pi),
-        "response": response,
-    }
+def _generator(hp):
+    rng = hp.get("rng")
+    if not isinstance(rng, np.random.RandomState):
+        raise ValueError("hp['rng'] is missing or no random generator: set it to numpy.random.RandomState(seed).")
+    return rng
+
+
+def _check_known(what, value, allowed, remedy=""):
+    if value not in list(allowed):
+        shown = value if isinstance(value, str) else quoted(value)
+        raise ValueError(f"Unknown {what} {shown}: choose one of {', '.join(allowed)}. {remedy}".rstrip())

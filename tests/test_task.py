@@ -17,6 +17,7 @@ from rnn_maturation.task import (
     get_rule_index,
     rule_name,
     rules_dict,
+    timing,
 )
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -380,6 +381,16 @@ def test_match_or_non_draws_in_order_from_the_seeded_generator(rule):
 
 
 @pytest.mark.parametrize("rule", MATCH_RULES)
+def test_one_hot_input_is_for_stimuli_and_not_for_choices(rule):
+    trial, bumps = (random_trials(rule, n=40, seed=3, **one_hot) for one_hot in ({"in_loc_type": "one_hot"}, {}))
+    stimulus, nonmatch, deviation, _ = match_draws(np.random.RandomState(3), 40)
+    for epoch, direction in (("stim1", stimulus), ("stim2", stimulus + nonmatch * deviation)):
+        nearest = np.round(direction * 8 / (2 * np.pi)).astype(int) % 8
+        np.testing.assert_array_equal(ring_of(trial, epoch)[-1], np.eye(8)[nearest])
+    np.testing.assert_array_equal(ring_of(trial, "go1"), ring_of(bumps, "go1"))
+
+
+@pytest.mark.parametrize("rule", MATCH_RULES)
 def test_match_or_non_alternates_in_test_mode(rule):
     hp = make_hp(rule, seed=6)
     trial = generate_trials(rule, hp, "test", noise_on=False)
@@ -436,8 +447,10 @@ def test_evaluation_is_the_separate_batches_side_by_side(rule, loss_type):
         np.testing.assert_array_equal(getattr(whole, name), want, err_msg=name)
     masks = [part.c_mask.reshape(part.tdim, 3, -1) for part in parts]
     np.testing.assert_array_equal(whole.c_mask.reshape(whole.tdim, 12, -1), np.concatenate(masks, axis=1))
-    for name in whole.rings:
-        np.testing.assert_array_equal(whole.rings[name], np.concatenate([part.rings[name] for part in parts]))
+    for kind, rings in whole.rings.items():
+        assert list(rings) == list(parts[0].rings[kind])
+        for name, ring in rings.items():
+            np.testing.assert_array_equal(ring, np.concatenate([part.rings[kind][name] for part in parts]))
     assert whole.epochs == parts[0].epochs and whole.batch_size == 12
     assert same_state(one["rng"], many["rng"])
 
@@ -514,6 +527,9 @@ def test_an_old_network_without_channel_for_the_last_rule_does_the_others():
         generate_trials("gap500", hp, "test")
 
 
+# -------------------------------------------------------------------------------------------------------------- by hand
+
+
 def test_a_bare_trial_is_at_rest():
     trial = Trial(make_hp(), 10, 3)
     assert trial.x.shape == (10, 3, 15) and not trial.x.any()
@@ -521,3 +537,63 @@ def test_a_bare_trial_is_at_rest():
     assert trial.input_loc == trial.output_loc == trial.distract_loc == []
     with pytest.raises(ValueError, match="batch_size is 0"):
         Trial(make_hp(), 10, 0)
+    with pytest.raises(ValueError, match="tdim is 10.5"):
+        Trial(make_hp(), 10.5, 3)
+
+
+def by_hand(hp, rule, directions):
+    task = TASKS[rule]
+    epochs, n_time = timing(task.epochs, hp["dt"], task.response_on)
+    trial = Trial(hp, n_time, len(directions), epochs)
+    trial.add_fixation(task.fixation_off)
+    trial.add_rule(rule)
+    trial.add_stimulus("stim1", directions)
+    trial.add_response(directions + np.pi * (rule in ANTI_SACCADES))
+    trial.add_c_mask()
+    trial.add_x_noise()
+    return trial
+
+
+@pytest.mark.parametrize("loss_type", LOSSES)
+@pytest.mark.parametrize("rule", ["odr", *ANTI_SACCADES])
+def test_a_trial_built_by_hand_is_the_generated_one(rule, loss_type):
+    table = random_trials(rule, n=4, seed=2, noise_on=True, loss_type=loss_type)
+    hp = make_hp(rule, seed=2, loss_type=loss_type)
+    hand = by_hand(hp, rule, hp["rng"].rand(4) * 2 * np.pi)
+    for name in ("x", "y", "y_loc", "c_mask"):
+        np.testing.assert_array_equal(getattr(hand, name), getattr(table, name))
+    assert hand.epochs == table.epochs
+
+
+def test_a_stimulus_can_be_weak_in_another_epoch_and_at_any_angle():
+    epochs, n_time = timing({"fix1": 100, "a": 100, "b": 60}, 20)
+    trial = Trial(make_hp(), n_time, 2, epochs)
+    trial.add_stimulus("first", [-np.pi / 2, 5 * np.pi / 2], "a", strength=0.5)
+    trial.add_stimulus("cue", np.pi, (6, 8), kind="other")
+    ring = trial.x[:, :, 1:9]
+    weak = 0.5 * bump([3 * np.pi / 2, np.pi / 2])
+    np.testing.assert_allclose(ring[5], weak, atol=1e-6)
+    np.testing.assert_allclose(ring[6], weak + bump(np.pi), atol=1e-6)
+    assert not ring[:5].any() and not ring[10:].any()
+    np.testing.assert_allclose(trial.input_loc, weak, atol=1e-12)
+    trial.add_response(-np.pi / 2)
+    np.testing.assert_allclose(trial.y_loc[-1], 3 * np.pi / 2, rtol=1e-6)
+    assert (trial.y_loc[:13] == -1).all() and trial.y_loc.shape == (13 + 25, 2)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (("stim9", 0.0), "Unknown epoch stim9: choose one of fix1, stim1"),
+    (("s", 0.0, "delay9"), "Unknown epoch delay9"),
+    (("stim1", 0.0, None, "light"), "Unknown kind of stimulus light: choose one of stimulus"),
+    (("stim1", [0.0, 1.0]), r"directions of stim1 are array\(\[0., 1.\]\).* each of the 3 trials"),
+    (("stim1", np.nan), "directions of stim1 are .*finite"),
+])  # fmt: skip
+def test_bad_stimuli_are_named(arguments, message):
+    epochs, n_time = timing(TASKS["odr"].epochs, 20)
+    with pytest.raises(ValueError, match=message):
+        Trial(make_hp(), n_time, 3, epochs).add_stimulus(*arguments)
+
+
+def test_the_response_needs_its_time():
+    with pytest.raises(ValueError, match="Unknown epoch go1"):
+        Trial(make_hp(), 10, 3).add_response(0.0)

@@ -1,4 +1,4 @@
-"""Conditions of the test trials: which trial shows which location, and when the epochs are."""
+"""Conditions of the test trials: which location each trial shows, and when the epochs are."""
 
 import numpy as np
 
@@ -7,19 +7,19 @@ from rnn_maturation.task import generate_trials, rules_dict
 
 
 def gen_task_info(hp, log, model_dir, rules, return_trial_store=False):
-    """Write down which trial shows which location, and when the epochs are: task_info.pkl.
+    """Write which location each test trial shows, and when the epochs are, into task_info.pkl.
 
-    Rules that the file already has stay as they are.
+    Rules that are in the file already stay as they are.
 
     Parameters
     ----------
     hp : dict
     log : dict or None
-        Not needed; kept for the original's order of arguments.
+        Not used; kept for the order of the original's arguments.
     model_dir : str
     rules : list of str
     return_trial_store : bool
-        Return the trials too.
+        Also return the trials.
 
     Returns
     -------
@@ -29,32 +29,49 @@ def gen_task_info(hp, log, model_dir, rules, return_trial_store=False):
     Raises
     ------
     ValueError
-        For a rule that is not in the network's rule set.
+        For a rule that is not in the network's rule set, or whose trials show no stimulus.
     """
     file = task_info_file(model_dir)
     info = _read_conditions(file)
     trials = {rule: test_trials(hp, rule) for rule in as_list(rules)}
-    new = {rule: _conditions(trial) for rule, trial in trials.items() if rule not in info}
+    new = {rule: _conditions(rule, trial) for rule, trial in trials.items() if rule not in info}
     if new:
         save_pickle(file, {**info, **new})
     return trials if return_trial_store else None
 
 
-def _conditions(trial):
-    """What task_info.pkl says of a rule."""
+def _conditions(rule, trial):
+    """Return what task_info.pkl says of a rule."""
+    if not trial.input_loc:
+        raise ValueError(
+            f"The trials of rule {rule} show no stimulus by which they could be sorted: its draw function must add one "
+            "with trial.add_stimulus."
+        )
     rings = np.array(trial.input_loc).reshape(-1, trial.batch_size, trial.n_eachring)
-    shown = [ring.argmax(axis=1) for ring in rings]  # a stimulus each: (B,) location indices
+    shown = [ring.argmax(axis=1) for ring in rings]  # for each stimulus: (B,) location indices
     info = {f"in_loc_{number}" if number > 1 else "in_loc": where for number, where in enumerate(shown, 1)}
     return {**info, "in_loc_set": sorted({int(where) for where in shown[0]}), "epoch_info": dict(trial.epochs)}
 
 
 def task_info(hp, model_dir, rule):
-    """Conditions of a rule's test trials, from task_info.pkl, which is completed when it lacks the rule.
+    """Return the conditions of a rule's test trials from task_info.pkl, to which they are added if they are not in it.
+
+    Parameters
+    ----------
+    hp : dict
+    model_dir : str
+    rule : str
 
     Returns
     -------
     dict
-        in_loc (B,) location index of each trial, in_loc_set, epoch_info {epoch: (start, end)} in steps.
+        in_loc (B,) location index of each trial, in_loc_2 … of further stimuli, in_loc_set, and epoch_info
+        {epoch: (start, end)} in steps.
+
+    Raises
+    ------
+    ValueError
+        For a rule that the network never saw, or a damaged file.
     """
     rules = rules_dict[hp["ruleset"]]
     if rule not in rules:
@@ -73,7 +90,7 @@ def task_info(hp, model_dir, rule):
 
 
 def _read_conditions(file):
-    """{rule: what task_info.pkl says of it}, {} without a file."""
+    """Return {rule: what task_info.pkl says of it}, empty without a file."""
     info = load_pickle(file) if file.exists() else {}
     if not isinstance(info, dict):
         raise ValueError(f"{file} is not a file of trial conditions: delete it and it is made again.")
@@ -81,7 +98,7 @@ def _read_conditions(file):
 
 
 def _is_sound(info, n_locations):
-    """Whether locations and epochs of a rule can be used as they are."""
+    """Return whether the locations and epochs of a rule can be used as they are."""
     where, epochs = np.asarray(info["in_loc"]), info["epoch_info"]
     return (
         where.ndim == 1
@@ -93,12 +110,18 @@ def _is_sound(info, n_locations):
 
 
 def epoch_steps(info, rule, epoch):
-    """The steps of an epoch, as a slice.
+    """Return the steps of an epoch, as a slice.
+
+    Parameters
+    ----------
+    info : dict
+        As `task_info` returns it.
+    rule, epoch : str
 
     Raises
     ------
     ValueError
-        When the rule does not have it.
+        If the rule does not have the epoch.
     """
     if epoch not in info["epoch_info"]:
         raise ValueError(f"Rule {rule} has no epoch {epoch!r}: choose one of {', '.join(info['epoch_info'])}.")
@@ -106,17 +129,17 @@ def epoch_steps(info, rule, epoch):
 
 
 def check_epochs(info, rule, epochs):
-    """ValueError unless the rule has these epochs (one name or several)."""
+    """Raise a ValueError unless the rule has these epochs (one name or several)."""
     for epoch in as_list(epochs):
         epoch_steps(info, rule, epoch)
 
 
 def test_trials(hp, rule, task_mode="test"):
-    """Noise-free trials of a rule, the same in every call: what the rule draws does not touch hp['rng']."""
+    """Return noise-free trials of a rule, the same in every call: what the rule draws does not touch hp['rng']."""
     rng = np.random.RandomState(hp.get("seed", 0))
     return generate_trials(rule, {**hp, "rng": rng}, task_mode, noise_on=False)
 
 
 def as_list(names):
-    """One name or several, as a list."""
+    """Return one name or several as a list."""
     return [names] if isinstance(names, str) else list(names)

@@ -1,0 +1,75 @@
+"""Two tasks that are not in the package: how a task of your own is written, registered, trained and analyzed.
+
+    python Training_with_diff_HyperParameters.py --tasks examples/own_tasks.py --only random_delay
+    python Analysis_with_diff_HyperParameters.py --tasks examples/own_tasks.py --only random_delay
+
+docs/extending_task.md explains each part.
+"""
+
+import numpy as np
+
+from rnn_maturation.task import Task, register_ruleset, register_task, six_tasks_with
+from rnn_maturation.variants import VARIANTS, Variant
+
+# ---- ODR whose delay is drawn anew for each batch: one row, and a function that draws the duration ----------------
+
+SHORTEST_DELAY, LONGEST_DELAY = 500, 2500  # ms, both included
+
+
+def draw_delay(rng):
+    """Draw the delay of a batch of trials, whole ms."""
+    return {"delay1": rng.randint(SHORTEST_DELAY, LONGEST_DELAY + 1)}
+
+
+register_task(
+    "odr_random_delay",
+    # the delay of 1500 ms is that of tests and evaluations, as in odr, with which it is to be compared
+    Task("ODR random delay", {"fix1": 1000, "stim1": 500, "delay1": 1500}, draw_epochs=draw_delay),
+)
+register_ruleset("all_new_random_delay", six_tasks_with("odr_random_delay"))
+
+# ---- ODR with two items shown at once; a cue after the delay tells which one is to be answered ---------------------
+
+WEAK = 0.5  # strength of the second item, beside 1 of the first one
+CUE_FIRST, CUE_SECOND = 0.0, np.pi  # where the cue is shown, rad: it does not tell where the item was
+
+
+def draw_two_items(trial, stim1, is_test):
+    """Show a strong and a weak item at once, then a cue; the response is a saccade to the item that was cued.
+
+    In test mode the items are opposite to each other, and 8 trials with the strong one cued are followed by 8 with the
+    weak one.
+    """
+    n_trials, n_ring = trial.batch_size, trial.n_eachring
+    if is_test:
+        offset, cued = np.pi, np.arange(n_trials) // 8 % 2
+    else:
+        offset = trial.rng.randint(1, n_ring, n_trials) * 2 * np.pi / n_ring
+        cued = trial.rng.randint(0, 2, n_trials)
+    items = np.array([stim1, stim1 + offset])
+    trial.add_stimulus("stim1", items[0])
+    trial.add_stimulus("stim2", items[1], "stim1", strength=WEAK)  # in the same epoch
+    trial.add_stimulus("cue1", np.where(cued == 0, CUE_FIRST, CUE_SECOND), kind="other")
+    trial.add_response(items[cued, np.arange(n_trials)])
+
+
+register_task(
+    "two_items",
+    Task(
+        "Two items",
+        {"fix1": 1000, "stim1": 500, "delay1": 1000, "cue1": 300, "delay2": 500},
+        draw=draw_two_items,
+    ),
+)
+register_ruleset("odr_and_two_items", ["odr", "two_items"])
+
+# ---- variants, for the scripts that train and analyze many runs -----------------------------------------------------
+
+VARIANTS["random_delay"] = Variant(
+    ruleset="all_new_random_delay",
+    units={"odr_random_delay": ("stim1", "delay1"), "odrd": ("stim1", "delay1", "delay2")},
+)
+VARIANTS["two_items"] = Variant(
+    ruleset="odr_and_two_items",
+    units={"odr": ("stim1", "delay1"), "two_items": ("stim1", "delay1", "delay2")},
+)
