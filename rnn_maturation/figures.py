@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from rnn_maturation.model_directory import atomic_write
+from rnn_maturation.files import atomic_write
 from rnn_maturation.stages import STAGES
 
 STAGE_COLOURS = {"early": "#2ca02c", "mid": "#1f5fd0", "mature": "#c8191e"}  # green, blue, red, as published

@@ -11,8 +11,9 @@ from rnn_maturation.analysis.report.data import NotDecidable, Run
 from rnn_maturation.analysis.report.figures import report_figures
 from rnn_maturation.analysis.report.findings import FINDINGS, REFERENCES, has_needed, is_number, judge, show
 from rnn_maturation.analysis.report.measures import measure
+from rnn_maturation.files import atomic_write
 from rnn_maturation.hyperparameters import changed_keys, get_default_hp, plain
-from rnn_maturation.model_directory import atomic_write, figure_dir
+from rnn_maturation.model_directory import figure_dir
 
 REPRODUCED, NOT_REPRODUCED, NOT_DECIDABLE = "reproduced", "not reproduced", "not decidable here"
 PAPER_HP = {**get_default_hp("all_new"), "activation": "softplus", "mix_rule": True, "target_perf": 0.995}
