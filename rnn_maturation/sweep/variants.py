@@ -128,7 +128,7 @@ VARIANTS = {
     "set7_exp1": Variant({"rnn_type": "LeakyGRU"}, **EVERYTHING),
     "set7_exp2": Variant({"rnn_type": "GRU"}, **EVERYTHING),
 }
-MAIN_RUN = "6tasks"  # trained by Main_training.py too; a sweep trains it when it is named
+MAIN_RUN = "6tasks"  # trained by Main_training.py too; a sweep trains it only when it is named
 
 
 @dataclass(frozen=True, order=True)

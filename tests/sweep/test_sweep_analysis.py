@@ -71,7 +71,9 @@ def test_the_analysis_script_analyses_what_is_on_disk_and_tells_what_it_cannot(t
     change_log(put_run(tmp_path / "data", "set1_exp2"), perf_odr="no")
     (tmp_path / "data" / "indi_odrd").mkdir()
     script = ROOT / "Analysis_with_diff_HyperParameters.py"
-    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 1 and done.stdout.endswith(
         "1 of 4 runs analyzed; without rules that are not learned yet: set1_exp1, set1_exp2; not indi_odr\n"
     ), done.stdout + done.stderr
