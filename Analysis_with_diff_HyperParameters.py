@@ -14,9 +14,10 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from rnn_maturation.checks import check_whole_number  # noqa: E402
 from rnn_maturation.sweep import choose_runs, find_runs, parse_seeds, plot_sweep_summary  # noqa: E402
 from rnn_maturation.sweep.analysis import MAX_CHECKPOINTS, analyze_run  # noqa: E402
-from rnn_maturation.sweep.cluster import check_counts, connect  # noqa: E402
+from rnn_maturation.sweep.cluster import connect  # noqa: E402
 
 
 def main():
@@ -48,7 +49,9 @@ def main():
 
 def check(options):
     """Raise an error for options that are wrong for every run, before the first one."""
-    check_counts(**{"--jobs": options.jobs, "--max_checkpoints": options.max_checkpoints})
+    check_whole_number("--max_checkpoints", options.max_checkpoints)
+    if options.jobs is not None:
+        check_whole_number("--jobs", options.jobs)
     if options.scheduler:
         with connect(None, options.scheduler):
             pass

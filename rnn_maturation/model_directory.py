@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from rnn_maturation import plain_pickle
+from rnn_maturation.checks import check_path, quoted
 from rnn_maturation.files import atomic_write, damaged, read_json, refuse_link, write_json
 from rnn_maturation.hyperparameters import check_known, complete_hp, plain, rename_old_keys
 
@@ -61,6 +62,7 @@ def load_hp(model_dir):
     ValueError
         If the file is damaged or has wrong values; names the file and the remedy.
     """
+    check_path("model_dir", model_dir)
     file = _hp_file(model_dir)
     if file is None:
         raise FileNotFoundError(f"{model_dir} has no {HP_FILE}: {MISSING}")
@@ -79,6 +81,7 @@ def load_hp(model_dir):
 
 def save_hp(hp, model_dir):
     """Write hp.json, without hp['rng']; make the model directory if need be."""
+    check_path("model_dir", model_dir)
     directory = Path(model_dir)
     directory.mkdir(parents=True, exist_ok=True)
     write_json(directory / HP_FILE, {key: value for key, value in hp.items() if key != "rng"})
@@ -116,6 +119,7 @@ def load_log(model_dir):
     ValueError
         If the file is damaged or its lists disagree; names the file and the remedy.
     """
+    check_path("model_dir", model_dir)
     file = Path(model_dir) / LOG_FILE
     if not file.exists():
         raise FileNotFoundError(f"{model_dir} has no {LOG_FILE}: {MISSING}")
@@ -258,7 +262,7 @@ def find_all_models(root_dir, hp_target):
         If hp_target is not a dict or has a key that no hp has.
     """
     if not isinstance(hp_target, dict):
-        raise ValueError(f"hp_target must be a dict of hyper-parameters and their values, not {_quoted(hp_target)}")
+        raise ValueError(f"hp_target must be a dict of hyper-parameters and their values, not {quoted(hp_target)}")
     wanted = rename_old_keys(hp_target, "hp_target")
     check_known(wanted, "hp_target")
     found = []
@@ -337,12 +341,13 @@ def checkpoint_dir(model_dir, trial_num):
     ValueError
         If trial_num is not an integer of at least 0.
     """
+    check_path("model_dir", model_dir)
     try:
         number = operator.index(trial_num)
     except TypeError:
         number = -1
     if number < 0:
-        raise ValueError(f"A trial number must be an integer of at least 0, not {_quoted(trial_num)}.")
+        raise ValueError(f"A trial number must be an integer of at least 0, not {quoted(trial_num)}.")
     return Path(model_dir) / str(number)
 
 
@@ -372,6 +377,7 @@ def neuron_info_file(model_dir, trial_num, rule, epoch):
 
 def figure_dir(model_dir, rule=None, epoch=None):
     """Return the folder for the figures of a model, figure/figure_<last name of the model directory>/<rule>/<epoch>."""
+    check_path("model_dir", model_dir)
     folder = Path("figure") / ("figure_" + Path(os.path.abspath(model_dir)).name)
     names = (("rule", rule), ("epoch", epoch))
     return folder.joinpath(*(_name(kind, name) for kind, name in names if name is not None))
@@ -395,11 +401,5 @@ def _has_checkpoint(folder):
 def _name(kind, name):
     """Return a name that becomes a part of a path, if it cannot lead anywhere else."""
     if not isinstance(name, str) or not re.fullmatch("[A-Za-z0-9_-]+", name):
-        raise ValueError(f"{kind} {_quoted(name)} cannot be part of a file name: use letters, digits, _ and - only.")
+        raise ValueError(f"{kind} {quoted(name)} cannot be part of a file name: use letters, digits, _ and - only.")
     return name
-
-
-def _quoted(value):
-    """Return a value as a message quotes it: with arguments in the wrong order it may be a whole log."""
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -381,6 +381,10 @@ def test_arguments_in_the_wrong_order_are_not_printed_whole():
         lambda: checkpoint_dir("m", log),
         lambda: activity_file("m", 0, log),
         lambda: find_model("m", [log]),
+        lambda: load_hp(log),
+        lambda: load_log(log),
+        lambda: save_hp("m", log),
+        lambda: figure_dir(log),
     ):
         with pytest.raises(ValueError) as error:
             call()

@@ -5,13 +5,12 @@ Both take a function and its arguments, which must be paths, numbers and texts, 
 
 import importlib
 import multiprocessing
-import numbers
 import os
-import reprlib
 import signal
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
+from rnn_maturation.checks import check_whole_number
 from rnn_maturation.cpu import thread_environment, use_cores
 
 CONNECT_S = 30  # how long a scheduler has to answer
@@ -21,14 +20,6 @@ LOST_PROCESS = (
     "its process was ended from outside, perhaps because memory is short: use fewer at a time (--jobs, or workers per "
     "machine); the same command goes on with what is not done"
 )
-
-
-def check_counts(**counts):
-    """Raise ValueError unless each of these is a whole number of at least 1, or None; names it by its keyword."""
-    for name, value in counts.items():
-        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        if value is not None and not (is_number and value >= 1 and value % 1 == 0):
-            raise ValueError(f"{name} must be a whole number of at least 1, got {reprlib.repr(value)}")
 
 
 class LocalJobs:
@@ -43,7 +34,7 @@ class LocalJobs:
     """
 
     def __init__(self, n_jobs, in_processes=False):
-        check_counts(jobs=n_jobs)
+        check_whole_number("jobs", n_jobs)
         self.description = f"{n_jobs} side by side on this machine"
         if in_processes:
             os.environ.update(thread_environment(1))  # the pool's processes inherit it

@@ -22,11 +22,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from rnn_maturation.checks import check_whole_number
 from rnn_maturation.cpu import n_cores, thread_environment
 from rnn_maturation.files import is_locked, open_no_link, refuse_link
 from rnn_maturation.hyperparameters import complete_hp
 from rnn_maturation.model_directory import has_log
-from rnn_maturation.sweep.cluster import Batch, check_counts, connect
+from rnn_maturation.sweep.cluster import Batch, connect
 from rnn_maturation.sweep.table import reached, sweep_table, table_text, with_earlier, write_table
 from rnn_maturation.sweep.variants import DISPLAY_STEP
 
@@ -97,7 +98,9 @@ def train_runs(
     OSError
         If <root>/sweep.csv cannot be written, before anything has begun.
     """
-    check_counts(max_trials=max_trials, display_step=display_step)
+    display_step = check_whole_number("display_step", display_step, floats=True)
+    if max_trials is not None:
+        max_trials = check_whole_number("max_trials", max_trials, floats=True)
     for key, who in NOT_IN_HP.items():
         if key in (hp or {}):
             raise ValueError(f"--hp cannot set {key}: {who}")
@@ -111,7 +114,9 @@ def train_runs(
 
 def _shares(n_runs, jobs, threads, scheduler):
     """Return how many runs go side by side, and how many threads each has."""
-    check_counts(jobs=jobs, threads=threads)
+    for name, value in (("jobs", jobs), ("threads", threads)):
+        if value is not None:
+            check_whole_number(name, value)
     if scheduler and jobs:
         raise ValueError("--jobs is for this machine and --scheduler for a cluster: give one of them")
     if scheduler:

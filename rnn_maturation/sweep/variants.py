@@ -6,10 +6,10 @@ A variant lists only what differs from `COMMON`. A training run is a variant wit
 import difflib
 import fnmatch
 import re
-import reprlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rnn_maturation.checks import quoted
 from rnn_maturation.hyperparameters import LARGEST_SEED
 from rnn_maturation.model_directory import has_hp
 from rnn_maturation.task import rules_dict
@@ -191,8 +191,7 @@ def choose_runs(patterns=(), seeds=(0,), root="data"):
             nearest = difflib.get_close_matches(pattern, VARIANTS, n=1)
             hint = f"did you mean {nearest[0]}? " if nearest else ""
             raise ValueError(
-                f"no variant is called {reprlib.repr(pattern)}: {hint}"
-                "Training_with_diff_HyperParameters.py --list shows all"
+                f"no variant is called {quoted(pattern)}: {hint}Training_with_diff_HyperParameters.py --list shows all"
             )
         chosen.update(matching)
     return [TrainingRun(name, seed, str(root)) for name in VARIANTS if name in chosen for seed in seeds]
@@ -244,6 +243,6 @@ def parse_seeds(text):
         match = re.fullmatch(r"\s*([0-9]+)(?:-([0-9]+))?\s*", part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if first > last or last > LARGEST_SEED or last - first > 10_000:
-            raise ValueError(f"seeds {reprlib.repr(text)} are not understood: write them like 0-4 or 0,2,5-7")
+            raise ValueError(f"seeds {quoted(text)} are not understood: write them like 0-4 or 0,2,5-7")
         seeds.update(range(first, last + 1))
     return sorted(seeds)

@@ -23,7 +23,7 @@ def test_bad_options_of_the_analysis_are_told_once(tmp_path, monkeypatch, option
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     with pytest.raises(
         SystemExit,
-        match=f"^Analysis_with_diff_HyperParameters.py: {option} must be a whole number of at least 1, got 0$",
+        match=f"^Analysis_with_diff_HyperParameters.py: {option} must be a whole number of at least 1, not 0.$",
     ):
         Analysis_with_diff_HyperParameters.main()
 
