@@ -211,7 +211,7 @@ def find_runs(root="data"):
     found = []
     for name in VARIANTS:
         for folder in sorted(Path(root).glob(f"{name}*")):
-            match = re.fullmatch(rf"{name}(?:_seed([1-9][0-9]*))?", folder.name)
+            match = re.fullmatch(rf"{re.escape(name)}(?:_seed([1-9][0-9]*))?", folder.name)
             if match and has_hp(folder):
                 found.append(TrainingRun(name, int(match[1] or 0), str(root)))
     return sorted(found, key=table_order)
