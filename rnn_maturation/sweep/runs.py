@@ -42,7 +42,7 @@ NOT_IN_HP = {  # what `hp` cannot change of a run, and what does
         "it belongs to the variants, which --only chooses (their table: rnn_maturation/sweep/variants.py)",
     ),
 }
-LOG_FILE = "training.log"  # in the model directory: what the run prints
+OUTPUT_FILE = "training.log"  # in the model directory: what the run prints
 # how a run ended, and the exit code of its process that says so; running: another process trains it
 EXIT_CODES = {"trained": 0, "limit": 10, "diverged": 11, "refused": 12, "failed": 13, "running": 14}
 STATES = {code: state for state, code in EXIT_CODES.items()}
@@ -263,8 +263,8 @@ def train_in_process(sweep, task):
     if sweep in _stopped_sweeps:
         return "waiting", "not begun"
     model_dir.mkdir(parents=True, exist_ok=True)
-    refuse_link(model_dir / LOG_FILE)
-    with open(model_dir / LOG_FILE, "ab", opener=open_no_link) as log_file:
+    refuse_link(model_dir / OUTPUT_FILE)
+    with open(model_dir / OUTPUT_FILE, "ab", opener=open_no_link) as log_file:
         process = _start(sweep, task, log_file)
     with process.stdout:
         message = process.stdout.read().decode(errors="replace")
@@ -277,7 +277,7 @@ def train_in_process(sweep, task):
         return STATES[code], message
     if code in STOPPED_CODES or is_told_to_stop:
         return "stopped", "the same command goes on with it"
-    return "failed", f"ended with code {code}; see {model_dir / LOG_FILE}"
+    return "failed", f"ended with code {code}; see {model_dir / OUTPUT_FILE}"
 
 
 def _start(sweep, task, log_file):
