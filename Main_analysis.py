@@ -20,7 +20,7 @@ from tqdm import tqdm  # noqa: E402
 
 from rnn_maturation import analysis  # noqa: E402
 from rnn_maturation.model_directory import figure_dir, load_hp, load_log  # noqa: E402
-from rnn_maturation.sweep_analysis import analyse_checkpoints  # noqa: E402
+from rnn_maturation.sweep.analysis import analyze_checkpoints  # noqa: E402
 from rnn_maturation.task import load_tasks  # noqa: E402
 
 # ---- what to analyse ---------------------------------------------------------------------------------------------
@@ -36,8 +36,6 @@ PERIODS_MS = {"overlap": (1000, 1250), "zero_gap": (1000, 1250), "gap": (1100, 1
 
 def analyse(model_dir, keep_activity=False, jobs=None, scheduler=None):
     hp, log = load_hp(model_dir), load_log(model_dir)
-    if hp is None or log is None:
-        raise FileNotFoundError(f"{model_dir} has no hp.json and log.json: train a run with Main_training.py first")
 
     # Growth of performance (Fig. S7). The stages are chosen from this run itself.
     ranges = analysis.print_basic_info(hp, log, model_dir, auto_range_select=True, max_trial_num_limit=MAX_CHECKPOINTS)
@@ -48,7 +46,7 @@ def analyse(model_dir, keep_activity=False, jobs=None, scheduler=None):
     if keep_activity or jobs is not None or scheduler:  # the activity in files takes 23 MB a checkpoint of odr
         epochs = {"odr": ODR_EPOCHS, "odrd": ODRD_EPOCHS, **dict.fromkeys(PERIODS_MS, ["stim1"])}
         units = {rule: epochs[rule] for rule in rules}
-        analyse_checkpoints(model_dir, units, ranges, keep_activity=keep_activity, jobs=jobs, scheduler=scheduler)
+        analyze_checkpoints(model_dir, units, ranges, keep_activity=keep_activity, jobs=jobs, scheduler=scheduler)
 
     # Delayed response tasks: PSTHs (Fig. 4E-G), growth of epoch activity (Fig. S2B), tuning (Fig. S3B)
     for rule, epochs in (("odr", ODR_EPOCHS), ("odrd", ODRD_EPOCHS)):

@@ -8,8 +8,8 @@ The same command again goes on with a run that was stopped.
 import argparse
 import sys
 
+from rnn_maturation.files import ModelDirectoryInUse
 from rnn_maturation.hyperparameters import complete_hp
-from rnn_maturation.model_directory import ModelDirectoryInUse
 from rnn_maturation.task import load_tasks
 from rnn_maturation.train import TrainingDiverged, train
 

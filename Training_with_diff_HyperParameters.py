@@ -1,12 +1,12 @@
-"""Train variants of the network, and seeds, side by side on this machine or on a Dask cluster.
+"""Train variants of the network, with several seeds, side by side on this machine or on a Dask cluster.
 
     python Training_with_diff_HyperParameters.py --list
     python Training_with_diff_HyperParameters.py --only set1_exp1 indi_* --seeds 0-4
     python Training_with_diff_HyperParameters.py --only 6tasks --seeds 0-9 --jobs 4
     python Training_with_diff_HyperParameters.py --scheduler tcp://host:8786
 
-The same command again goes on with runs that were stopped. How each run ended is in <root>/sweep.csv. The table of
-variants is in rnn_maturation/variants.py.
+The same command again continues runs that were stopped. How each run ended is in <root>/sweep.csv. The table of
+variants is in rnn_maturation/sweep/variants.py.
 """
 
 import argparse
@@ -15,13 +15,14 @@ import signal
 import sys
 
 from rnn_maturation.sweep import VARIANTS, choose_runs, parse_seeds, plot_sweep_summary, train_runs
+from rnn_maturation.sweep.variants import DISPLAY_STEP, MAIN_RUN
 from rnn_maturation.task import load_tasks
-from rnn_maturation.variants import DISPLAY_STEP, MAIN_RUN
 
 
 def main():
+    """Train the runs that the options choose; return the exit code."""
     options = parse_options()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended by a batch system: as Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, for batch systems
     try:
         load_tasks(options.tasks)
         if options.list:
@@ -50,26 +51,40 @@ def main():
 
 
 def parse_options():
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--list", action="store_true", help="show the variants and end")
-    add("--only", nargs="+", default=[], metavar="NAME", help="variants, with * (default: all but the main run)")
-    add("--seeds", default="0", help="like 0-4 or 0,2,5-7 (default: 0)")
-    add("--root", default="data", help="folder of the model directories (default: %(default)s)")
-    add("--jobs", type=int, help="runs side by side (default: what cores and memory have room for)")
-    add("--threads", type=int, help="processor cores of each run (default: the cores shared out)")
-    add("--scheduler", metavar="ADDRESS", help="of a Dask cluster that trains the runs instead")
-    add("--max_trials", type=int, help="trials at the most (default: as in the table of variants)")
+    add("--list", action="store_true", help="print the variants and exit")
+    add(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="names of variants, * stands for any characters (default: all except the main run)",
+    )
+    add("--seeds", default="0", help="seeds to train, like 0-4 or 0,2,5-7 (default: 0)")
+    add("--root", default="data", help="folder that holds the model directories (default: %(default)s)")
+    add("--jobs", type=int, help="runs at the same time (default: as many as cores and memory allow)")
+    add("--threads", type=int, help="processor cores per run (default: an equal share)")
+    add(
+        "--scheduler", metavar="ADDRESS", help="address of the Dask scheduler of a cluster that trains the runs instead"
+    )
+    add("--max_trials", type=int, help="maximum number of trials of each run (default: as in the table of variants)")
     add("--slim", action=argparse.BooleanOptionalAction, default=True,
-        help="keep the optimizer's state in the newest checkpoint only: a third of the disk")  # fmt: skip
-    add("--hp", nargs="+", default=[], metavar="KEY=VALUE", help="hyper-parameters that differ in all runs")
-    add("--display_step", type=int, default=DISPLAY_STEP, help="steps between checkpoints (default: %(default)s)")
+        help="keep the optimizer's state only in the newest checkpoint: a third of the disk space")  # fmt: skip
+    add("--hp", nargs="+", default=[], metavar="KEY=VALUE", help="hyper-parameters to change in all runs")
+    add(
+        "--display_step",
+        type=int,
+        default=DISPLAY_STEP,
+        help="optimizer steps between checkpoints (default: %(default)s)",
+    )
     add("--tasks", nargs="+", default=[], metavar="FILE", help="files that register tasks and variants of your own")
     return parser.parse_args()
 
 
 def parse_hp(text):
-    """Key and value of KEY=VALUE; the value as in hp.json, or a word."""
+    """Return the key and the value of KEY=VALUE; the value is written as in hp.json, or is a word."""
     key, separator, value = text.partition("=")
     if not separator:
         raise ValueError(f"--hp takes KEY=VALUE, got {text!r}")
@@ -80,13 +95,14 @@ def parse_hp(text):
 
 
 def print_variants():
+    """Print what differs in each variant."""
     for name, variant in VARIANTS.items():
         differs = [f"{key} {value}" for key, value in variant.hp.items()]
         if variant.ruleset != "all_new":
             differs.append(f"rule set {variant.ruleset}")
         differs.append("rules " + " ".join(variant.trained_rules))
-        note = "; only when named" if name == MAIN_RUN else ""
-        print(f"{name:15s}{', '.join(differs)} (given up at {variant.max_trials:,} trials{note})")
+        note = "; trained only when named" if name == MAIN_RUN else ""
+        print(f"{name:15s}{', '.join(differs)} (at most {variant.max_trials:,} trials{note})")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python -m benchmarks.memory [--checkpoints 500] [--units 256]
 
-A network is trained for one step; its two checkpoints stand for all the others (as links), for what is in them does not
-matter here. Each has its activity computed, its units classified in five rules, and nothing kept but neuron_info.
+A network is trained for one step. Links to its two checkpoints stand for all the others, because their content does not
+matter here. For each, activity is computed, units are classified in five rules, and only neuron_info is kept.
 Memory over the checkpoints of a training run: python -m benchmarks.training --saves 1000
 """
 
@@ -28,7 +28,7 @@ LIMIT_MB = 100  # growth after the first round
 
 
 def many_checkpoints(model_dir, n_checkpoints, n_units):
-    """A model directory with so many checkpoints; their trial numbers."""
+    """Make a model directory with checkpoints; return their trial numbers."""
     hp = {"n_rnn": n_units, "activation": "softplus", "batch_size_train": 1, "batch_size_test": 16, "target_perf": 1}
     with contextlib.redirect_stdout(io.StringIO()):
         trials = train(model_dir, hp, 1, 1, rule_trains=RULES)["trials"]
@@ -41,9 +41,10 @@ def many_checkpoints(model_dir, n_checkpoints, n_units):
 
 
 def main():
+    """Analyze round after round; exit with status 1 if memory grows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoints", type=int, default=500)
-    parser.add_argument("--units", type=int, default=256)
+    parser.add_argument("--checkpoints", type=int, default=500, help="how many (default: %(default)s)")
+    parser.add_argument("--units", type=int, default=256, help="units of the network (default: %(default)s)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         model_dir = Path(folder) / "run"

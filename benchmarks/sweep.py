@@ -1,10 +1,10 @@
-"""How runs best share the cores, and what a task costs beyond its work.
+"""How training runs best share the cores, and what a task costs beyond its work.
 
     python -m benchmarks.sweep throughput [--pairs 3] [--intervals 6]      about 6 minutes on two cores
     python -m benchmarks.sweep overhead [--tasks 500]                      half a minute; needs dask.distributed
 
-Throughput: two main runs side by side with half of the cores each, against one with all of them; they take turns, a
-ratio is the median over pairs. Start-up is left out: trials between the second evaluation and the last one count.
+Throughput: two main runs side by side with half of the cores each, against one with all of them. They take turns; the
+ratio is the median over pairs. Start-up is left out: only trials between the second and the last evaluation count.
 Overhead: tasks that do nothing, handed out as a sweep hands out runs and checkpoints.
 """
 
@@ -21,18 +21,18 @@ import time
 from pathlib import Path
 
 from rnn_maturation.cpu import n_cores
-from rnn_maturation.jobs import Batch, LocalJobs, connect
 from rnn_maturation.model_directory import load_log
 from rnn_maturation.sweep import choose_runs, train_runs
-from rnn_maturation.variants import DISPLAY_STEP
+from rnn_maturation.sweep.cluster import Batch, LocalJobs, connect
+from rnn_maturation.sweep.variants import DISPLAY_STEP, MAIN_RUN
 
 BATCH_SIZE = 64
 
 
 def train(n_runs, threads, intervals):
-    """Trials a second of so many main runs side by side, and the wall time a run with its start-up (s)."""
+    """Return the trials per second of main runs side by side, and the wall time per run including start-up (s)."""
     with tempfile.TemporaryDirectory() as root, contextlib.redirect_stdout(io.StringIO()):
-        runs = choose_runs(["6tasks"], range(n_runs), root)
+        runs = choose_runs([MAIN_RUN], range(n_runs), root)
         start = time.perf_counter()
         train_runs(runs, jobs=n_runs, threads=threads, max_trials=intervals * DISPLAY_STEP * BATCH_SIZE)
         wall = time.perf_counter() - start
@@ -42,6 +42,7 @@ def train(n_runs, threads, intervals):
 
 
 def throughput(pairs, intervals):
+    """Print how many trials per second two runs side by side get through, and one run alone."""
     cores = n_cores()
     half = max(1, cores // 2)
     ratios = []
@@ -50,7 +51,7 @@ def throughput(pairs, intervals):
         (many, many_wall), (one, one_wall) = train(2, half, intervals), train(1, cores, intervals)
         ratios.append(many / one)
         print(
-            f"2 jobs x {half}: {many:5.0f} trials/s ({many_wall:4.0f} s a run with its start)   "
+            f"2 jobs x {half}: {many:5.0f} trials/s ({many_wall:4.0f} s per run with its start)   "
             f"1 job x {cores}: {one:5.0f} trials/s ({one_wall:4.0f} s)   ratio {ratios[-1]:.2f}",
             flush=True,
         )
@@ -59,7 +60,7 @@ def throughput(pairs, intervals):
 
 @contextlib.contextmanager
 def dask_cluster(folder, n_workers=2):
-    """Address of a scheduler with workers of one thread, in processes of their own."""
+    """Start a Dask scheduler and workers of one thread, in processes of their own; yield the scheduler's address."""
     file = Path(folder) / "scheduler.json"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 
@@ -79,8 +80,8 @@ def dask_cluster(folder, n_workers=2):
             process.wait()
 
 
-def ms_a_task(where, n_tasks):
-    """Milliseconds a task: handed out all together, and each when the one before has ended."""
+def ms_per_task(where, n_tasks):
+    """Return the milliseconds per task: handed out all together, and one after the other."""
 
     def run(numbers):
         batch = Batch(where, abs, {number: (number,) for number in numbers})
@@ -98,34 +99,42 @@ def ms_a_task(where, n_tasks):
 
 
 def start_up():
-    """Seconds that a run takes which has nothing to train: a new process, TensorFlow, the network of the main run."""
+    """Return the seconds of a run that has nothing to train: a new process, TensorFlow, the main run's network."""
     with tempfile.TemporaryDirectory() as root, contextlib.redirect_stdout(io.StringIO()):
-        train_runs(choose_runs(["6tasks"], root=root), max_trials=BATCH_SIZE, hp={"batch_size_test": 16})
+        train_runs(choose_runs([MAIN_RUN], root=root), max_trials=BATCH_SIZE, hp={"batch_size_test": 16})
         start = time.perf_counter()
-        train_runs(choose_runs(["6tasks"], root=root), max_trials=BATCH_SIZE, hp={"batch_size_test": 16})
+        train_runs(choose_runs([MAIN_RUN], root=root), max_trials=BATCH_SIZE, hp={"batch_size_test": 16})
         return time.perf_counter() - start
 
 
 def overhead(n_tasks):
+    """Print what a task costs beyond its work, here and on a Dask cluster."""
     with LocalJobs(2) as where:
-        tell("this machine, 2 jobs", ms_a_task(where, n_tasks))
+        print_times("this machine, 2 jobs", ms_per_task(where, n_tasks))
     with tempfile.TemporaryDirectory() as folder, dask_cluster(folder) as address:
         with connect(1, address) as where:
-            tell("Dask, 2 workers", ms_a_task(where, n_tasks))
+            print_times("Dask, 2 workers", ms_per_task(where, n_tasks))
     print(f"start of a run: {start_up():.1f} s, wherever it runs")
 
 
-def tell(where, times):
-    print("{}: {:.2f} ms a task when handed out together, {:.2f} one after the other".format(where, *times))
+def print_times(where, times):
+    """Print the result of `ms_per_task`."""
+    print("{}: {:.2f} ms per task when handed out together, {:.2f} one after the other".format(where, *times))
 
 
 def main():
+    """Run the benchmark that the arguments name."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("throughput")
-    command.add_argument("--pairs", type=int, default=3)
-    command.add_argument("--intervals", type=int, default=6, help="of 1,280 trials")
-    commands.add_parser("overhead").add_argument("--tasks", type=int, default=500)
+    command.add_argument("--pairs", type=int, default=3, help="comparisons (default: %(default)s)")
+    command.add_argument(
+        "--intervals",
+        type=int,
+        default=6,
+        help="length of each run, in intervals of 1,280 trials (default: %(default)s)",
+    )
+    commands.add_parser("overhead").add_argument("--tasks", type=int, default=500, help="(default: %(default)s)")
     options = vars(parser.parse_args())
     {"throughput": throughput, "overhead": overhead}[options.pop("command")](*options.values())
 

@@ -8,8 +8,8 @@ docs/extending_task.md explains each part.
 
 import numpy as np
 
+from rnn_maturation.sweep.variants import VARIANTS, Variant
 from rnn_maturation.task import Task, register_ruleset, register_task, six_tasks_with
-from rnn_maturation.variants import VARIANTS, Variant
 
 # ---- ODR whose delay is drawn anew for each batch: one row, and a function that draws the duration ----------------
 

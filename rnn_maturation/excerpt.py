@@ -1,4 +1,4 @@
-"""A small copy of a run to pass on: the whole log and some checkpoints that show every stage of every rule.
+"""A small copy of a run to share: the whole log, and some checkpoints that show every stage of every rule.
 
 python -m rnn_maturation.excerpt data/6tasks data/6tasks_pretrained [--checkpoints 40]
 """
@@ -20,14 +20,16 @@ def choose_checkpoints(hp, log, trial_nums, n_checkpoints):
     Parameters
     ----------
     hp, log : dict
+        Hyper-parameters and log of the run.
     trial_nums : list of int
-        The checkpoints to choose from, in order.
+        Trial numbers of the checkpoints to choose from, in order.
     n_checkpoints : int
-        How many; the first and the last are among them.
+        How many to choose; the first and the last are among them.
 
     Returns
     -------
-    list of int, in order
+    list of int
+        The trial numbers chosen, in order.
     """
     ranges = [
         set(trials) & set(trial_nums)
@@ -37,7 +39,7 @@ def choose_checkpoints(hp, log, trial_nums, n_checkpoints):
     chosen = {trial_nums[0], trial_nums[-1]}
 
     def worth(trial_num):
-        """How much its stages lack members; then, how far it is from those chosen."""
+        """Return how much the stages of a checkpoint lack members and, for ties, how far it is from those chosen."""
         lack = sum((1 + len(chosen & members)) ** -2 for members in ranges if trial_num in members)
         return lack, np.abs(np.subtract(list(chosen), trial_num)).min()
 
@@ -47,13 +49,16 @@ def choose_checkpoints(hp, log, trial_nums, n_checkpoints):
 
 
 def excerpt(model_dir, target_dir, n_checkpoints=40):
-    """Copy a run in small: hp.json, log.json and some checkpoints without the optimizer's state.
+    """Copy hp.json, log.json and some checkpoints of a run, these without the optimizer's state.
 
     Parameters
     ----------
-    model_dir, target_dir : str
-        target_dir must not have a run yet.
+    model_dir : str or Path
+        The run.
+    target_dir : str or Path
+        Folder for the copy; it must not have a run yet.
     n_checkpoints : int
+        How many checkpoints to copy, see `choose_checkpoints`.
 
     Returns
     -------
@@ -62,14 +67,16 @@ def excerpt(model_dir, target_dir, n_checkpoints=40):
 
     Raises
     ------
+    FileNotFoundError
+        When model_dir lacks hp.json, log.json or checkpoints.
     ValueError
-        When there is no run in model_dir, or one in target_dir.
+        When target_dir has a run already.
     """
     hp, log = model_directory.load_hp(model_dir), model_directory.load_log(model_dir)
     trial_nums = model_directory.checkpoint_trials(model_dir)
-    if hp is None or log is None or not trial_nums:
-        raise ValueError(f"{model_dir} has no run to copy: hp.json, log.json and checkpoints are needed")
-    if model_directory.load_hp(target_dir) is not None:
+    if not trial_nums:
+        raise FileNotFoundError(f"{model_dir} has no checkpoints to copy")
+    if model_directory.has_hp(target_dir):
         raise ValueError(f"{target_dir} has a run already: choose another directory")
     chosen = choose_checkpoints(hp, log, trial_nums, n_checkpoints)
     model = Model(model_dir, hp=hp)
@@ -86,10 +93,13 @@ def excerpt(model_dir, target_dir, n_checkpoints=40):
 
 
 def main():
+    """Make the copy that the arguments name."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model_dir")
-    parser.add_argument("target_dir")
-    parser.add_argument("--checkpoints", type=int, default=40, help="how many (default: %(default)s)")
+    parser.add_argument("model_dir", help="model directory of the run")
+    parser.add_argument("target_dir", help="folder for the copy")
+    parser.add_argument(
+        "--checkpoints", type=int, default=40, help="how many checkpoints to copy (default: %(default)s)"
+    )
     options = parser.parse_args()
     try:
         chosen = excerpt(options.model_dir, options.target_dir, options.checkpoints)

@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from rnn_maturation.model_directory import atomic_write
+from rnn_maturation.files import atomic_write
 from rnn_maturation.stages import STAGES, smooth
 from rnn_maturation.task import TRIALS_PER_LOCATION, generate_trials, get_rule_index, rule_name
 

@@ -294,7 +294,7 @@ def plain(value):
     return value
 
 
-def gen_ortho_matrix(dim, rng):
+def gen_ortho_matrix(dim, rng=None):
     """Return a random orthogonal matrix, uniformly distributed (Haar).
 
     A product of Householder reflections of normal vectors of falling length (Stewart 1980; Mezzadri 2007), drawn in
@@ -303,12 +303,14 @@ def gen_ortho_matrix(dim, rng):
     Parameters
     ----------
     dim : int
-    rng : numpy.random.RandomState
+    rng : numpy.random.RandomState, optional
+        Default: numpy's global generator, as in the original, so that `numpy.random.seed` makes the matrix repeatable.
 
     Returns
     -------
     (dim, dim) float64 array
     """
+    rng = np.random if rng is None else rng
     matrix = np.eye(dim)
     for first in range(dim - 1):
         v = rng.normal(size=dim - first)

@@ -1,130 +1,50 @@
-"""Model directories: where each file is, and how it is read and written.
-
-A file appears whole or not at all: it is written aside, forced to the disk and then renamed. It carries a checksum
-where other programs do not look: pickles behind their end, JSON files as blanks behind the last bracket (files without
-one are read too).
+"""Model directories: the path of every file; hp.json, log.json and pickles of a run; finding models.
 
     <model directory>/hp.json, log.json, task_info.pkl
     <model directory>/<trial number>/checkpoint, model.ckpt.*, H_<rule>.pkl, neuron_info_<rule>_<epoch>.pkl
     figure/figure_<model directory's last name>/…
+
+Files are written whole and with checksums (`files`, `plain_pickle`).
 """
 
-import json
 import math
 import operator
 import os
-import platform
 import re
-import secrets
-import time
+import textwrap
 import warnings
-import zlib
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
 from rnn_maturation import plain_pickle
+from rnn_maturation.checks import check_path, quoted
+from rnn_maturation.files import atomic_write, damaged, read_json, refuse_link, write_json
 from rnn_maturation.hyperparameters import check_known, complete_hp, plain, rename_old_keys
 
-if os.name == "nt":
-    import msvcrt
-else:
-    import fcntl
-
+HP_FILE = "hp.json"
+OLD_HP_FILE = "hparams.json"  # older versions
+LOG_FILE = "log.json"
 CHECKPOINT_NAME = "model.ckpt"
 INDEX_MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")  # the last bytes of every whole .index file
 RNG_OFFSET = 1000  # analyses draw other trials than training did
-PARTIAL = ".partial"
-BLANKS = bytes.maketrans(b"01", b" \t")  # the checksum's binary digits as blanks, which readers of JSON skip
-
-
-class ModelDirectoryInUse(RuntimeError):
-    """Another process works on the model directory."""
-
-
-# ------------------------------------------------------------------------------------------------------------- writing
-
-
-@contextmanager
-def atomic_write(path):
-    """Write a file so that it appears whole or not at all.
-
-    Yields the path to write to, beside `path` and with its suffix. At the end of the block it is forced to the disk and
-    renamed; when the block or the disk fails it is removed, and an earlier file at `path` stays as it was. The folder
-    has to be there.
-
-    Parameters
-    ----------
-    path : str or Path
-
-    Raises
-    ------
-    OSError
-        If it cannot be written, of the same kind as the cause; names the file and the remedy.
-    """
-    path = Path(path)
-    temporary = path.with_name(f"{PARTIAL}-{_this_process()}-{secrets.token_hex(4)}-{path.name}")
-    try:
-        yield temporary
-        _force_to_disk(temporary)
-        os.replace(temporary, path)
-        _force_to_disk(path.parent)
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"{error.strerror or error}: it was not written, and an earlier file of this name is as it was. "
-            "Check the free space, and that its folder exists and may be written to; then run the same command again",
-            str(path),
-        ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def lock(model_dir):
-    """Keep other processes from training in a model directory; make the directory if need be.
-
-    The operating system frees the lock when the process ends, however it ends. What killed processes had half
-    written is removed.
-
-    Raises
-    ------
-    ModelDirectoryInUse
-        If another process has the lock; names the directory and the process.
-    """
-    directory = Path(model_dir)
-    directory.mkdir(parents=True, exist_ok=True)
-    file = _locked_file(directory)
-    try:
-        _remove_partial_files(directory)
-        yield
-    finally:
-        is_ours = _is_at(file, directory / ".lock")
-        if os.name == "nt":
-            file.close()  # Windows does not remove an open file
-        if is_ours:
-            with suppress(OSError):
-                (directory / ".lock").unlink()
-        file.close()
-
-
-def is_locked(model_dir):
-    """Whether a process has the lock of a model directory; a .lock file alone may be a killed one's."""
-    with suppress(OSError), open(Path(model_dir) / ".lock", "rb+") as file:
-        try:
-            _lock_file(file)  # freed at once
-        except (BlockingIOError, PermissionError):
-            return True
-    return False
+LARGEST_EXACT = 2**53  # integers up to here are exact as floating-point numbers
+LONGEST_TIME_S = 1e10  # 300 years
+MISSING = "train a run with Main_training.py first, or check the path"
 
 
 # ------------------------------------------------------------------------------------------------------------- hp, log
 
 
+def has_hp(model_dir):
+    """Return whether a folder has the hyper-parameters of a run, hp.json or the older hparams.json."""
+    return _hp_file(model_dir) is not None
+
+
 def load_hp(model_dir):
     """Read the hyper-parameters of a run, completed with today's defaults.
+
+    A file that was edited by hand, whose checksum is therefore wrong, is used with a warning.
 
     Parameters
     ----------
@@ -132,31 +52,56 @@ def load_hp(model_dir):
 
     Returns
     -------
-    dict or None
-        With hp['rng'], seeded by seed + 1000. None when there is neither hp.json nor hparams.json.
+    dict
+        With hp['rng'], seeded by seed + 1000.
 
     Raises
     ------
+    FileNotFoundError
+        If there is neither hp.json nor hparams.json.
     ValueError
         If the file is damaged or has wrong values; names the file and the remedy.
     """
+    check_path("model_dir", model_dir)
     file = _hp_file(model_dir)
     if file is None:
-        return None
-    hp = complete_hp(_read_json(file), source=str(file))
+        raise FileNotFoundError(f"{model_dir} has no {HP_FILE}: {MISSING}")
+    content, is_as_written = read_json(file)
+    if not is_as_written:
+        warnings.warn(
+            f"{file} has changed since this program wrote it: its checksum, which reveals damage, does not fit. The "
+            "file is read nevertheless. If you edited it, delete the whitespace after its last bracket (the checksum), "
+            "or write it again with save_hp, to silence this warning; if you did not, restore it from a copy.",
+            stacklevel=1,  # one place, so that Python shows it once, wherever the file is read
+        )
+    hp = complete_hp(content, source=str(file))
     hp["rng"] = np.random.RandomState(hp.get("seed", 0) + RNG_OFFSET)
     return hp
 
 
 def save_hp(hp, model_dir):
     """Write hp.json, without hp['rng']; make the model directory if need be."""
+    check_path("model_dir", model_dir)
     directory = Path(model_dir)
     directory.mkdir(parents=True, exist_ok=True)
-    _write_json(directory / "hp.json", {key: value for key, value in hp.items() if key != "rng"})
+    write_json(directory / HP_FILE, {key: value for key, value in hp.items() if key != "rng"})
+
+
+def has_log(model_dir):
+    """Return whether a folder has the log of a run, log.json."""
+    return (Path(model_dir) / LOG_FILE).exists()
+
+
+def is_log_list(key):
+    """Return whether a key of a log is one of the lists to which each evaluation adds an entry."""
+    return key in ("trials", "times", "growth") or str(key).startswith(("perf_", "cost_", "creg_"))
 
 
 def load_log(model_dir):
     """Read the log of a run.
+
+    Keys that this program does not know are kept as they are, with a warning. A file with a wrong checksum is refused:
+    otherwise a corrupted file could yield plausible values.
 
     Parameters
     ----------
@@ -164,26 +109,71 @@ def load_log(model_dir):
 
     Returns
     -------
-    dict or None
-        log['model_dir'] is `model_dir`, wherever the run was trained. None when there is no log.json.
+    dict
+        As `rnn_maturation.train.do_eval` describes it; log['model_dir'] is `model_dir`, wherever the run was trained.
 
     Raises
     ------
+    FileNotFoundError
+        If there is no log.json.
     ValueError
         If the file is damaged or its lists disagree; names the file and the remedy.
     """
-    file = Path(model_dir) / "log.json"
+    check_path("model_dir", model_dir)
+    file = Path(model_dir) / LOG_FILE
     if not file.exists():
-        return None
-    log = _read_json(file)
+        raise FileNotFoundError(f"{model_dir} has no {LOG_FILE}: {MISSING}")
+    log, is_as_written = read_json(file)
+    if not is_as_written:
+        raise ValueError(
+            f"{file} has changed since this program wrote it: its checksum is wrong. It is not used, because corrupted "
+            "numbers could look plausible. Restore it from a copy, or train this model anew; if you edited it on "
+            "purpose, delete the whitespace after its last bracket (the checksum)."
+        )
     _check_log(log, file)
+    unknown = [key for key in log if not is_log_list(key) and key != "model_dir"]
+    if unknown:
+        names = textwrap.shorten(", ".join(unknown), 80, placeholder=" ...")
+        warnings.warn(
+            f"{file} has keys that this program does not know: {names}. They are kept, not used.", stacklevel=1
+        )
     log["model_dir"] = str(model_dir)
     return log
 
 
 def save_log(log, model_dir=None):
     """Write log.json into `model_dir`, or else log['model_dir']."""
-    _write_json(Path(log["model_dir"] if model_dir is None else model_dir) / "log.json", log)
+    write_json(Path(log["model_dir"] if model_dir is None else model_dir) / LOG_FILE, log)
+
+
+def _hp_file(model_dir):
+    files = (Path(model_dir) / name for name in (HP_FILE, OLD_HP_FILE))
+    return next((file for file in files if file.exists()), None)
+
+
+def _check_log(log, file):
+    """Refuse a log whose lists differ in length or hold what they should not."""
+    trials = log.get("trials")
+    if not isinstance(trials, list) or not all(type(trial) is int and trial < LARGEST_EXACT for trial in trials):
+        raise damaged(file, "no list of trial numbers")
+    if any(later <= trial for trial, later in zip(trials, trials[1:], strict=False)) or min(trials, default=0) < 0:
+        raise damaged(file, "the trial numbers do not rise")
+    for key, values in log.items():
+        if not is_log_list(key):
+            continue
+        if not isinstance(values, list):
+            raise damaged(file, f"{key} is not a list")
+        if len(values) != len(trials):
+            raise damaged(file, f"{key} has {len(values)} values, trials {len(trials)}")
+        wanted = (dict,) if key == "growth" else (float, int)  # not bool; a cost may be NaN
+        if not all(
+            type(value) in wanted and (type(value) is not int or abs(value) < LARGEST_EXACT) for value in values
+        ):
+            raise damaged(file, f"{key} has a value of a wrong type")
+        if key.startswith("perf_") and not all(0 <= value <= 1 for value in values):
+            raise damaged(file, f"{key} has a value outside 0 to 1")
+        if key == "times" and not all(abs(value) <= LONGEST_TIME_S for value in values):
+            raise damaged(file, "times has a value that is no time")
 
 
 # ------------------------------------------------------------------------------------------------------------- pickles
@@ -229,12 +219,35 @@ def save_pickle(file, obj):
 # ------------------------------------------------------------------------------------------------------ finding models
 
 
+def valid_model_dirs(root_dir):
+    """Return the model directories, those with hp.json or hparams.json, in a folder or in several.
+
+    Parameters
+    ----------
+    root_dir : str, Path or list of them
+        Searched with all its subfolders, except those of checkpoints. May itself be a model directory.
+
+    Returns
+    -------
+    list of str
+        In alphabetical order within each folder.
+    """
+    found = []
+    for root in [root_dir] if isinstance(root_dir, str | os.PathLike) else root_dir:
+        for folder, subfolders, _ in os.walk(root):
+            if has_hp(folder):
+                found.append(folder)
+            subfolders[:] = sorted(name for name in subfolders if not _is_trial_number(name))
+    return found
+
+
 def find_all_models(root_dir, hp_target):
     """Find the model directories in a folder whose hyper-parameters have the given values.
 
     Parameters
     ----------
-    root_dir : str or Path
+    root_dir : str, Path or list of them
+        As for `valid_model_dirs`.
     hp_target : dict
         Values that the hyper-parameters must have; {} finds all.
 
@@ -246,15 +259,26 @@ def find_all_models(root_dir, hp_target):
     Raises
     ------
     ValueError
-        If hp_target has a key that no hp has.
+        If hp_target is not a dict or has a key that no hp has.
     """
+    if not isinstance(hp_target, dict):
+        raise ValueError(f"hp_target must be a dict of hyper-parameters and their values, not {quoted(hp_target)}")
     wanted = rename_old_keys(hp_target, "hp_target")
     check_known(wanted, "hp_target")
-    return [model_dir for model_dir in _model_directories(root_dir) if _has_values(model_dir, wanted)]
+    found = []
+    for model_dir in valid_model_dirs(root_dir):
+        try:
+            hp = load_hp(model_dir)
+        except ValueError as error:
+            warnings.warn(f"A model is left out: {error}", stacklevel=2)
+            continue
+        if all(key in hp and hp[key] == plain(value) for key, value in wanted.items()):
+            found.append(model_dir)
+    return found
 
 
 def find_model(root_dir, hp_target, perf_min=None):
-    """Find one model in a folder that has the given hyper-parameters, and performs well enough.
+    """Find one model in a folder that has the given hyper-parameters and performs well enough.
 
     Parameters
     ----------
@@ -265,39 +289,72 @@ def find_model(root_dir, hp_target, perf_min=None):
 
     Returns
     -------
-    model_dir : str or None
-    hp : dict or None
-        The first one found, or (None, None).
+    str or None
+        The model directory, the first one found; None when there is none. `load_hp` reads its hyper-parameters.
     """
     model_dirs = find_all_models(root_dir, hp_target)
     if perf_min is not None:
         model_dirs = select_by_perf(model_dirs, perf_min)
-    return (model_dirs[0], load_hp(model_dirs[0])) if model_dirs else (None, None)
+    return model_dirs[0] if model_dirs else None
 
 
 def select_by_perf(model_dirs, perf_min):
-    """Return those model directories whose worst rule at the end of the log performs better than `perf_min`."""
+    """Select the models that perform well enough at the end of their logs.
+
+    Parameters
+    ----------
+    model_dirs : list of str or Path
+    perf_min : float
+        Performance, 0 to 1, that the worst trained rule must exceed in the last evaluation.
+
+    Returns
+    -------
+    list
+        The model directories selected. A model without log or evaluation is not among them.
+    """
     return [model_dir for model_dir in model_dirs if _last_performance(model_dir) > perf_min]
+
+
+def _last_performance(model_dir):
+    performances = load_log(model_dir).get("perf_min") if has_log(model_dir) else None
+    return performances[-1] if performances else -math.inf
 
 
 # --------------------------------------------------------------------------------------------------------------- paths
 
 
 def checkpoint_dir(model_dir, trial_num):
-    """Return the folder of a checkpoint."""
+    """Return the folder of a checkpoint.
+
+    Parameters
+    ----------
+    model_dir : str or Path
+    trial_num : int
+        Number of trials seen in training.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ValueError
+        If trial_num is not an integer of at least 0.
+    """
+    check_path("model_dir", model_dir)
     try:
         number = operator.index(trial_num)
     except TypeError:
         number = -1
     if number < 0:
-        raise ValueError(f"A trial number must be an integer of at least 0, not {trial_num!r}.")
+        raise ValueError(f"A trial number must be an integer of at least 0, not {quoted(trial_num)}.")
     return Path(model_dir) / str(number)
 
 
 def checkpoint_trials(model_dir):
     """Return the trial numbers that have a whole checkpoint on disk, in order.
 
-    Whole: .index ends as TensorFlow ends it, and .data is not empty.
+    Whole means: the .index file ends as TensorFlow ends it, and the .data file is not empty.
     """
     folders = Path(model_dir).iterdir() if Path(model_dir).is_dir() else ()
     return sorted(int(folder.name) for folder in folders if _is_trial_number(folder.name) and _has_checkpoint(folder))
@@ -309,208 +366,24 @@ def task_info_file(model_dir):
 
 
 def activity_file(model_dir, trial_num, rule):
-    """Return the path of the activity of a rule's test trials at a checkpoint, H_<rule>.pkl."""
+    """Return the path of the activity in a rule's test trials at a checkpoint, H_<rule>.pkl."""
     return checkpoint_dir(model_dir, trial_num) / f"H_{_name('rule', rule)}.pkl"
 
 
 def neuron_info_file(model_dir, trial_num, rule, epoch):
-    """Return the path of what is known of each unit at a checkpoint, neuron_info_<rule>_<epoch>.pkl."""
+    """Return the path of the classification of units at a checkpoint, neuron_info_<rule>_<epoch>.pkl."""
     return checkpoint_dir(model_dir, trial_num) / f"neuron_info_{_name('rule', rule)}_{_name('epoch', epoch)}.pkl"
 
 
 def figure_dir(model_dir, rule=None, epoch=None):
     """Return the folder for the figures of a model, figure/figure_<last name of the model directory>/<rule>/<epoch>."""
+    check_path("model_dir", model_dir)
     folder = Path("figure") / ("figure_" + Path(os.path.abspath(model_dir)).name)
     names = (("rule", rule), ("epoch", epoch))
     return folder.joinpath(*(_name(kind, name) for kind, name in names if name is not None))
 
 
-def refuse_link(path):
-    """ValueError if a part of a model directory is a link: a stranger's could lead our writing elsewhere."""
-    if Path(path).is_symlink():
-        raise ValueError(
-            f"{path} is a link to {os.readlink(path)!r}, and nothing is written through links in a model directory: "
-            "put a copy of what it leads to in its place, or delete it."
-        )
-
-
 # ------------------------------------------------------------------------------------------------------------- helpers
-
-
-def _force_to_disk(path):
-    if os.name == "nt" and path.is_dir():
-        return  # Windows cannot do this to a folder, and does not need it
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _locked_file(directory):
-    """Open and lock .lock; it holds the number of our process."""
-    path = directory / ".lock"
-    while True:
-        refuse_link(path)
-        file = open(path, "a+", opener=_open_no_link)
-        try:
-            _lock_file(file, patience=0.05)
-        except (BlockingIOError, PermissionError) as error:
-            file.seek(0)
-            owner = file.read().strip() or "unknown"
-            file.close()
-            raise ModelDirectoryInUse(
-                f"{directory} is in use by another process (number {owner}). Wait until it ends, or end it."
-            ) from error
-        if _is_at(file, path):  # else its last owner removed it between our opening and locking it
-            file.truncate(0)
-            file.write(f"{os.getpid()}\n")
-            file.flush()
-            return file
-        file.close()
-
-
-def _open_no_link(path, flags):
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
-
-
-def _lock_file(file, patience=0):
-    if patience:
-        with suppress(BlockingIOError, PermissionError):
-            return _lock_file(file)
-        time.sleep(patience)  # somebody may only have looked (`is_locked`)
-    if os.name == "nt":
-        file.seek(1000)  # behind the text, as Windows does not let others read what is locked
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _is_at(file, path):
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
-    except FileNotFoundError:
-        return False
-
-
-def _remove_partial_files(directory):
-    """Remove what processes that no longer run have left half written."""
-    for pattern in (f"{PARTIAL}-*", f"*/{PARTIAL}-*"):
-        for file in directory.glob(pattern):
-            machine, _, process = file.name.removeprefix(f"{PARTIAL}-").split("-")[0].rpartition("@")
-            if machine in ("", _machine()) and process.isdecimal() and not _is_running(int(process)):
-                file.unlink(missing_ok=True)
-
-
-def _this_process():
-    """Its number, and its machine: others may write to the same directory."""
-    return f"{_machine()}@{os.getpid()}"
-
-
-def _machine():
-    return re.sub("[^A-Za-z0-9.]", "_", platform.node())
-
-
-def _is_running(process):
-    if os.name == "nt":
-        return True  # asking with signal 0, as below, would end the process there
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _hp_file(model_dir):
-    files = (Path(model_dir) / name for name in ("hp.json", "hparams.json"))
-    return next((file for file in files if file.exists()), None)
-
-
-def _read_json(file):
-    raw = file.read_bytes()
-    text = raw.rstrip()
-    blanks = raw[len(text) :].rstrip(b"\r\n")  # an editor may have added them
-    if len(blanks) == 32 and blanks != _checksum_blanks(text):
-        raise ValueError(
-            f"{file} is not as it was written: its checksum is wrong. Restore it from a copy, or train this model "
-            "anew; if it was changed on purpose, delete the blanks behind its last bracket."
-        )
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise _damaged(file, error) from error
-    if not isinstance(content, dict):
-        raise _damaged(file, "not a JSON object")
-    return content
-
-
-def _write_json(file, content):
-    try:
-        text = json.dumps(content, default=_jsonable).encode()
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{file} was not written: {error}. Use numbers, texts, lists and dicts.") from error
-    with atomic_write(file) as temporary:
-        temporary.write_bytes(text + _checksum_blanks(text))
-
-
-def _checksum_blanks(text):
-    return f"{zlib.crc32(text):032b}".encode().translate(BLANKS)
-
-
-def _jsonable(value):
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    raise TypeError(f"{value!r} has no place in a JSON file")
-
-
-def _damaged(file, what):
-    return ValueError(f"{file} is damaged ({what}). Restore it from a copy, or train this model anew.")
-
-
-def _check_log(log, file):
-    """Refuse a log whose lists differ in length or hold what they should not."""
-    trials = log.get("trials")
-    if not isinstance(trials, list) or not all(type(trial) is int and trial < 2**53 for trial in trials):
-        raise _damaged(file, "no list of trial numbers")
-    if any(later <= trial for trial, later in zip(trials, trials[1:], strict=False)) or min(trials, default=0) < 0:
-        raise _damaged(file, "the trial numbers do not rise")
-    for key, values in log.items():
-        if not isinstance(values, list):
-            if key == "times" or key.startswith(("perf_", "cost_", "creg_")):
-                raise _damaged(file, f"{key} is not a list")
-            continue
-        if len(values) != len(trials):
-            raise _damaged(file, f"{key} has {len(values)} values, trials {len(trials)}")
-        wanted = (dict,) if key == "growth" else (float, int)  # not bool; a cost may be NaN
-        if not all(type(value) in wanted and (type(value) is not int or abs(value) < 2**53) for value in values):
-            raise _damaged(file, f"{key} has a value of a wrong type")
-        if key.startswith("perf_") and not all(0 <= value <= 1 for value in values):
-            raise _damaged(file, f"{key} has a value outside 0 to 1")
-        if key == "times" and not all(abs(value) <= 1e10 for value in values):  # 300 years
-            raise _damaged(file, "times has a value that is no time")
-
-
-def _model_directories(root_dir):
-    for folder, subfolders, _ in os.walk(root_dir):
-        if _hp_file(folder):
-            yield folder
-        subfolders[:] = sorted(name for name in subfolders if not _is_trial_number(name))
-
-
-def _has_values(model_dir, wanted):
-    try:
-        hp = load_hp(model_dir)
-    except ValueError as error:
-        warnings.warn(f"A model is left out: {error}", stacklevel=4)
-        return False
-    return all(key in hp and hp[key] == plain(value) for key, value in wanted.items())
-
-
-def _last_performance(model_dir):
-    log = load_log(model_dir)
-    return log["perf_min"][-1] if log and log.get("perf_min") else -math.inf
 
 
 def _is_trial_number(name):
@@ -528,5 +401,5 @@ def _has_checkpoint(folder):
 def _name(kind, name):
     """Return a name that becomes a part of a path, if it cannot lead anywhere else."""
     if not isinstance(name, str) or not re.fullmatch("[A-Za-z0-9_-]+", name):
-        raise ValueError(f"{kind} {name!r} cannot be part of a file name: use letters, digits, _ and - only.")
+        raise ValueError(f"{kind} {quoted(name)} cannot be part of a file name: use letters, digits, _ and - only.")
     return name

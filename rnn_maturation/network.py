@@ -15,8 +15,9 @@ import tensorflow as tf
 
 from rnn_maturation import recurrence
 from rnn_maturation.cpu import n_cores
+from rnn_maturation.files import refuse_link
 from rnn_maturation.hyperparameters import complete_hp, gen_ortho_matrix
-from rnn_maturation.model_directory import load_hp, refuse_link
+from rnn_maturation.model_directory import load_hp
 
 tf1 = tf.compat.v1
 tf1.disable_eager_execution()
@@ -158,8 +159,6 @@ class Model:
 
     def __init__(self, model_dir, hp=None, sigma_rec=None, dt=None):
         hp = load_hp(model_dir) if hp is None else complete_hp(hp)
-        if hp is None:
-            raise FileNotFoundError(f"no hp.json in {model_dir}: give hp, or the directory of a trained model")
         if sigma_rec is not None:
             hp["sigma_rec"] = sigma_rec
         if dt is not None:

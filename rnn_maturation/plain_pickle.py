@@ -1,13 +1,14 @@
 """Pickles of numpy arrays and builtin containers, and of nothing else.
 
-A pickle is a program: reading one in the ordinary way runs whatever its author wrote into it, and pickles of model
-directories are passed between people. Here a pickle has only the instructions and the few functions that plain data
-needs, which never touch numpy's own `__setstate__` (a forged data type there reaches into memory). While it is read
-nothing is hashed, and nothing is made larger than the file could hold; what it made is checked value by value before
-sets and dicts are made of it. So reading takes time and memory in proportion to the length of the file, whatever it
-says. Files written with numpy 1 and 2 and with Python 2 are read.
+A pickle is a program: reading one in the ordinary way runs whatever its author wrote into it, and people pass the
+pickles of model directories on to others. The reader here knows only the instructions and the few functions that plain
+data need. It never calls numpy's own `__setstate__`, because a forged data type could reach into memory there. While a
+pickle is read, nothing is hashed and nothing is made larger than the file could hold; all values are checked before
+sets and dicts are made of them. So reading takes time and memory in proportion to the length of the file, whatever the
+file says. Files written with numpy 1 and 2 and with Python 2 are read.
 
-Behind the pickle `dump` writes a checksum, where `pickle.load` no longer looks: a damaged number would be a number too.
+`dump` writes a checksum after the pickle, where `pickle.load` no longer looks: otherwise a corrupted file could yield
+plausible values.
 """
 
 import math
@@ -24,22 +25,29 @@ KINDS = "biufcSU"  # numpy's letters for bool, integers, floats, complex and tex
 LEAVES = (type(None), bool, int, float, complex, str, bytes)
 DEEPEST = 100  # levels of containers within containers
 TOO_DEEP = f"it is nested deeper than {DEEPEST} levels"
-KEY_PARTS = 16  # of a tuple that is a dict's key or a set's member, tuples in it included
-SAME_HASH = 100  # keys of one dict or set; more of them make it quadratically slow
+KEY_PARTS = 16  # parts of a tuple that is a dict's key or a set's member, including those of tuples in it
+SAME_HASH = 100  # keys of one dict or set that may share a hash; more of them make it quadratically slow
 LARGEST_EMPTY = 10**6  # elements that an array without elements would have if its axes of length 0 had length 1
-BUILTINS = "builtins", "__builtin__"  # today's name and Python 2's
-CORES = "core", "_core"  # numpy 1's name and numpy 2's
-TRAILER = struct.Struct("<5sI")  # behind the pickle: a mark and the CRC-32 of all before it
+BUILTINS = "builtins", "__builtin__"  # the module's names in Python 3 and Python 2
+CORES = "core", "_core"  # the package's names in numpy 1 and numpy 2
+TRAILER = struct.Struct("<5sI")  # after the pickle: a mark and the CRC-32 of all before it
 MARK = b"crc32"
 
 
 def dump(content, file):
-    """Write `content` to a binary file.
+    """Write a pickle and its checksum to a binary file.
+
+    Parameters
+    ----------
+    content : object
+        Numpy arrays and scalars, numbers, text, and builtin containers of them.
+    file : binary file
+        Open for writing.
 
     Raises
     ------
     ValueError
-        If it has something that `load` would refuse.
+        If the content has something that `load` would refuse.
     """
     summed = _Summed(file)
     pickle.dump(_plain(content, {}), summed)
@@ -47,13 +55,23 @@ def dump(content, file):
 
 
 def load(file):
-    """Return the content of a pickle from a binary file, which begins with it; files without checksum are read too.
+    """Return the content of a pickle at the beginning of a binary file; files without checksum are read too.
+
+    Parameters
+    ----------
+    file : binary file
+        Open for reading, and seekable.
+
+    Returns
+    -------
+    object
+        Numpy arrays and scalars, numbers, text, and builtin containers of them.
 
     Raises
     ------
     ValueError
-        If it is damaged, or asks for anything but numpy arrays, numpy scalars and builtin containers, or for such as
-        would take unreasonable memory or time. Nothing in it has been executed then.
+        If the pickle is damaged, or asks for anything but numpy arrays, numpy scalars and builtin containers, or for
+        unreasonable memory or time. Nothing in it has been executed then.
     OSError
         If the file cannot be read.
     """
@@ -66,11 +84,11 @@ def load(file):
 
 
 class _Refused(ValueError):
-    """A reason in our words: those of other errors may quote the file at any length."""
+    """A reason in our own words, because messages of other errors may quote the file at any length."""
 
 
 class _Summed:
-    """A file to write to that keeps the checksum of what was written."""
+    """A file to write to that computes the checksum of what is written."""
 
     def __init__(self, file):
         self._file, self.checksum = file, 0
@@ -81,7 +99,7 @@ class _Summed:
 
 
 def _check_sum(file):
-    """Length of a file, which stands at its beginning again; refuse it if its checksum is not that of its content."""
+    """Return the length of a file and go back to its beginning; refuse the file if its checksum is wrong."""
     whole_length = file.seek(0, os.SEEK_END)
     length = whole_length - TRAILER.size
     if length > 0:
@@ -105,7 +123,7 @@ def _sum_of(file, length):
 
 
 class _Bounded:
-    """A file of which no more is asked for than it has: the memory for it is taken before it is read."""
+    """A file that refuses to read more bytes than it has, because their memory is allocated before they are read."""
 
     def __init__(self, file, length):
         self._file, self._length, self.readline = file, length, file.readline
@@ -124,7 +142,7 @@ INHERITED = b"".join(
         "EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST LIST GLOBAL STACK_GLOBAL GET BINGET LONG_BINGET PUT BINPUT "
         "LONG_BINPUT MEMOIZE"
     ).split()
-)  # instructions as the pickle module has them: each makes no more than its own bytes hold
+)  # instructions taken from the pickle module: each makes no more than its own bytes hold
 
 
 class _Dict(list):
@@ -146,9 +164,9 @@ class _FrozenSet(list):
 
 
 class _Reader(pickle._Unpickler):
-    """The unpickler in Python, whose instructions can be chosen; the one in C hashes what it reads, however deep it is.
+    """The unpickler written in Python, because its instructions can be chosen; the one in C hashes what it reads.
 
-    Arrays are read as fast: one instruction each.
+    Arrays are read as fast as in C: they take one instruction each.
     """
 
     def __init__(self, file, length):
@@ -156,7 +174,7 @@ class _Reader(pickle._Unpickler):
         self._left = 2 * length  # protocol 2 has bytes as text, from which bytes and then an array are made
 
     def charge(self, n_bytes):
-        """Count what functions make: a few bytes of the file can call for a copy of something long."""
+        """Count the bytes that functions make: a few bytes of the file can ask for a copy of something long."""
         self._left -= n_bytes
         if self._left < 0:
             raise _Refused("it makes more of its content than a file of its length has")
@@ -227,7 +245,7 @@ class _Reader(pickle._Unpickler):
 
 
 def _shown(text):
-    """Quoted and short: what is printed must not steer the terminal."""
+    """Return a short quotation of what the file says, without characters that could control the terminal."""
     if type(text) is not str:
         return f"of a {type(text).__name__}"
     quoted = ascii(text[:60])
@@ -267,7 +285,7 @@ def _is_shape(shape):
 
 
 def _is_bounded(shape, itemsize):
-    """Whether an array has few elements, should it have no bytes: an axis of length 0, or texts without letters."""
+    """Return whether an array without bytes (an axis of length 0, or empty texts) has few elements, too."""
     if 0 in shape:
         return math.prod(n or 1 for n in shape) <= LARGEST_EMPTY
     return itemsize > 0 or math.prod(shape) == 1
@@ -291,7 +309,7 @@ def _make_scalar(reader, data_type, raw):
 
 
 def _from_buffer(reader, raw, data_type, shape, order, axes=None):
-    """An array of pickles of protocol 5."""
+    """Make an array of a pickle of protocol 5."""
     if order not in ("C", "F", "K"):
         raise _Refused("it has an array of an unknown order")
     if axes is None:
@@ -300,7 +318,7 @@ def _from_buffer(reader, raw, data_type, shape, order, axes=None):
 
 
 def _encode(reader, text="", encoding="latin1"):
-    """`_codecs.encode` and `bytes`, with which Python 3 writes bytes in old protocols."""
+    """Stand for `_codecs.encode` and `bytes`, with which Python 3 writes bytes in old protocols."""
     if type(text) is not str or encoding != "latin1":
         raise _Refused("it asks for an encoding, not plain data")
     reader.charge(len(text))
@@ -345,7 +363,7 @@ _MADE_AS |= {list: list, tuple: tuple}
 
 
 def _plain(value, done, room=DEEPEST):
-    """Return `value` with arrays and containers in the place of stand-ins; refuse what is neither array nor builtin."""
+    """Return a value with arrays and containers in place of their stand-ins; refuse all that is not plain data."""
     kind = type(value)
     if kind in LEAVES:
         return value
@@ -365,7 +383,7 @@ def _plain(value, done, room=DEEPEST):
 
 
 def _container(value, done, room):
-    """Return the value (kept alive, its id stays its own), what it is made into, and the number of its levels."""
+    """Return the value (kept alive so that no other gets its id), what it is made into, and its number of levels."""
     if not room:
         raise _Refused(TOO_DEEP)
     parts = [part for item in value.items() for part in item] if type(value) is dict else value
@@ -384,7 +402,7 @@ def _assembled(kind, parts):
 
 
 def _check_keys(keys):
-    """Refuse what takes long to hash or to tell from the others: keys of dicts, members of sets."""
+    """Refuse keys of dicts and members of sets that take long to hash or to tell apart."""
     for key in keys:
         _check_key(key)
     if len(keys) > SAME_HASH and max(Counter(map(hash, keys)).values()) > SAME_HASH:

@@ -11,12 +11,14 @@ from rnn_maturation.model_directory import (
     save_log,
     save_pickle,
     select_by_perf,
+    valid_model_dirs,
 )
 from rnn_maturation.stages import range_auto_select, smooth
 
 __all__ = [
     "find_all_models",
     "find_model",
+    "gen_feed_dict",
     "gen_ortho_matrix",
     "load_hp",
     "load_log",
@@ -27,4 +29,26 @@ __all__ = [
     "save_pickle",
     "select_by_perf",
     "smooth",
+    "valid_model_dirs",
 ]
+
+
+def gen_feed_dict(model, trial, hp):
+    """Return what a session run of `model` is fed to compute trials; see `rnn_maturation.network.gen_feed_dict`.
+
+    Parameters
+    ----------
+    model : rnn_maturation.network.Model
+    trial : rnn_maturation.task.Trial
+    hp : dict
+
+    Returns
+    -------
+    dict
+        {placeholder: array}
+    """
+    from rnn_maturation.network import (
+        gen_feed_dict as feed_of_network,
+    )  # loads TensorFlow, which other tools do not need
+
+    return feed_of_network(model, trial, hp)

@@ -19,6 +19,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from rnn_maturation import model_directory
+from rnn_maturation.files import lock, refuse_link
 from rnn_maturation.hyperparameters import changed_keys, complete_hp, get_default_hp
 from rnn_maturation.network import Model, gen_feed_dict, get_perf, session_config, slim_checkpoint
 from rnn_maturation.task import Trial, generate_evaluation, generate_trials, rule_name, rules_dict
@@ -123,7 +124,7 @@ def train(
     settings = {
         "display_step": int(display_step), "trainables": trainables or "all", "load_dir": load_dir and str(load_dir)
     }  # fmt: skip
-    with model_directory.lock(model_dir):
+    with lock(model_dir):
         if overwrite:
             _delete_run(model_dir, load_dir)
         _remove_leftovers(model_dir)
@@ -197,8 +198,8 @@ def _check_trainables(trainables, hp):
 
 def _begin(model_dir, hp):
     """Write hp.json, or compare it with that of the run that is there; the log, empty for a new run."""
-    saved = model_directory.load_hp(model_dir)
-    log = model_directory.load_log(model_dir)
+    saved = model_directory.load_hp(model_dir) if model_directory.has_hp(model_dir) else None
+    log = model_directory.load_log(model_dir) if model_directory.has_log(model_dir) else None
     if saved is None:
         if log is not None or model_directory.checkpoint_trials(model_dir):
             raise ValueError(f"{model_dir} has a run without its hp.json: put the file back, or --overwrite")
@@ -338,8 +339,8 @@ def _restore_or_initialize(model, log, settings):
 def _cut_log(log, trials):
     """Drop what was logged after a trial number: it will be computed again."""
     n = int(np.searchsorted(log["trials"], trials, side="right"))
-    for values in log.values():
-        if isinstance(values, list):
+    for key, values in log.items():
+        if model_directory.is_log_list(key):  # not a list that the user added
             del values[n:]
 
 
@@ -533,7 +534,7 @@ class _Run:
         if self.slim:
             for trials in self.log["trials"][-3:-1]:  # two: a kill may have left the earlier one half done
                 older = self.folder / str(trials)
-                model_directory.refuse_link(older)
+                refuse_link(older)
                 (older / STATE_FILE).unlink(missing_ok=True)  # first: nothing goes on from a checkpoint without slots
                 slim_checkpoint(older)
 

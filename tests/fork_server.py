@@ -78,9 +78,11 @@ class Server:
 def _serve():
     import rnn_maturation.train  # noqa: F401  before the forks
 
+    running = set()
     for line in sys.stdin:
         request = json.loads(line)
         if "wait" in request:
+            running.discard(request["wait"])
             _, status = os.waitpid(request["wait"], 0)
             answer = os.waitstatus_to_exitcode(status)
         else:
@@ -88,7 +90,10 @@ def _serve():
             if answer == 0:
                 _run(**request["start"])
                 return
+            running.add(answer)
         print(answer, flush=True)
+    for process in running:  # of tests that failed before they waited
+        os.kill(process, signal.SIGKILL)
 
 
 def _run(output, stderr=None, train=None, signal_at=None, argv=None, cwd=None):
@@ -96,7 +101,7 @@ def _run(output, stderr=None, train=None, signal_at=None, argv=None, cwd=None):
     from rnn_maturation import train as module
 
     signal.alarm(TIME_LIMIT)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell is started without one
     for number, path in ((0, os.devnull), (1, output), (2, stderr or output)):
         os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND), number)
     if signal_at is not None:

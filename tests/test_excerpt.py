@@ -60,7 +60,9 @@ def test_copy_has_the_weights_and_no_optimizer_state(run, tmp_path):
 
 
 def test_nothing_to_copy_and_a_target_in_use_are_refused(run, tmp_path):
-    with pytest.raises(ValueError, match="no run to copy"):
+    with pytest.raises(FileNotFoundError, match="nothing has no hp.json: train a run"):
         excerpt(tmp_path / "nothing", tmp_path / "small")
+    with pytest.raises(FileNotFoundError, match="has no checkpoints to copy"):
+        excerpt(GOLDEN_RUN, tmp_path / "small")
     with pytest.raises(ValueError, match="has a run already"):
         excerpt(run, run)

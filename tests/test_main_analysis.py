@@ -16,7 +16,7 @@ def run_script(folder, *arguments):
 def test_without_a_run_it_says_what_to_do(tmp_path):
     done = run_script(tmp_path, "--modeldir", "nowhere")
     assert done.returncode == 1
-    assert "nowhere has no hp.json and log.json: train a run with Main_training.py first" in done.stderr
+    assert "nowhere has no hp.json: train a run with Main_training.py first" in done.stderr
     assert "Traceback" not in done.stderr
 
 

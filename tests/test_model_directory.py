@@ -1,285 +1,45 @@
-import errno
+"""Paths, hp.json and log.json, pickles, and finding models."""
+
 import json
-import os
 import pickle
-import re
 import shutil
-import signal
 import subprocess
 import sys
-import tempfile
-import time
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import ROOT
 
 from rnn_maturation import model_directory, tools
 from rnn_maturation.hyperparameters import OLD_NAMES, changed_keys, complete_hp, get_default_hp
 from rnn_maturation.model_directory import (
-    ModelDirectoryInUse,
     activity_file,
-    atomic_write,
     checkpoint_dir,
     checkpoint_trials,
     figure_dir,
     find_all_models,
     find_model,
-    is_locked,
+    has_hp,
+    has_log,
     load_hp,
     load_log,
     load_pickle,
-    lock,
     neuron_info_file,
     save_hp,
     save_log,
     save_pickle,
     select_by_perf,
     task_info_file,
+    valid_model_dirs,
 )
 
 GOLDEN = Path(__file__).parent / "golden"
-ROOT = Path(__file__).parent.parent
-
-
-def start(code, *arguments):
-    """Run Python code in a process of its own that prints a line when it is ready."""
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def kill(process):
-    process.send_signal(signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
-    process.communicate()
 
 
 def files_in(folder):
     return sorted(path.name for path in folder.iterdir())
-
-
-# -------------------------------------------------------------------------------------------------------- atomic write
-
-
-def test_file_appears_when_it_is_whole(tmp_path):
-    path = tmp_path / "figure.png"
-    with atomic_write(path) as temporary:
-        assert temporary.parent == tmp_path and temporary.suffix == ".png"
-        temporary.write_text("new")
-        assert not path.exists()
-    assert path.read_text() == "new" and files_in(tmp_path) == ["figure.png"]
-
-
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_failure_leaves_the_earlier_file_and_nothing_else(tmp_path, error):
-    path = tmp_path / "log.json"
-    path.write_text("old")
-    with pytest.raises(error), atomic_write(path) as temporary:
-        temporary.write_text("half")
-        raise error
-    assert path.read_text() == "old" and files_in(tmp_path) == ["log.json"]
-
-
-def test_new_files_have_the_usual_permissions(tmp_path):
-    (tmp_path / "plain").write_text("")
-    save_pickle(tmp_path / "x.pkl", [1])
-    assert (tmp_path / "x.pkl").stat().st_mode == (tmp_path / "plain").stat().st_mode
-
-
-def test_missing_folder_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"was not written.*its folder exists.*x\.pkl"):
-        save_pickle(tmp_path / "away" / "x.pkl", [1])
-
-
-WRITE_UNPRIVILEGED = """
-import os, sys
-from rnn_maturation.model_directory import save_pickle
-if os.geteuid() == 0:
-    os.setuid(65534)  # root may write everywhere
-try:
-    save_pickle(sys.argv[1] + "/x.pkl", [1])
-except PermissionError as error:
-    print(error)
-"""
-
-
-@pytest.mark.skipif(os.name == "nt", reason="needs the permissions of POSIX")
-def test_read_only_directory_is_named():
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o555)
-        said, errors = start(WRITE_UNPRIVILEGED, folder).communicate(timeout=60)
-        assert "was not written" in said and "may be written to" in said and folder + "/x.pkl" in said, errors
-
-
-WRITES = {
-    "hp.json": lambda folder: save_hp({"save_name": "x" * 100_000}, folder),
-    "log.json": lambda folder: save_log({"trials": list(range(100_000))}, folder),
-    "x.pkl": lambda folder: save_pickle(folder / "x.pkl", np.zeros(100_000)),
-}
-
-
-@pytest.mark.skipif(os.name == "nt", reason="needs a limit on file sizes")
-@pytest.mark.parametrize("name", WRITES)
-def test_full_disk_keeps_the_earlier_file(tmp_path, name):
-    import resource
-
-    (tmp_path / name).write_text("old")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
-    try:
-        with pytest.raises(OSError) as error:
-            WRITES[name](tmp_path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert error.value.errno == errno.EFBIG
-    assert name in str(error.value) and "free space" in str(error.value)
-    assert (tmp_path / name).read_text() == "old" and files_in(tmp_path) == [name]
-
-
-WRITE_FOR_EVER = """
-import sys
-from rnn_maturation.model_directory import save_log
-print("ready", flush=True)
-n = 0
-while True:
-    n += 1
-    save_log({"trials": [n] * 20000}, sys.argv[1])
-"""
-
-
-def test_random_kills_leave_a_whole_file(tmp_path):
-    rng = np.random.RandomState(0)
-    save_log({"trials": [0] * 20000}, tmp_path)
-    for _ in range(6):
-        process = start(WRITE_FOR_EVER, tmp_path)
-        process.stdout.readline()
-        time.sleep(0.03 * rng.rand())
-        kill(process)
-        trials = json.loads((tmp_path / "log.json").read_text())["trials"]
-        assert len(trials) == 20000 and len(set(trials)) == 1
-
-
-WRITE_HALF = """
-import sys, time
-from rnn_maturation.model_directory import atomic_write
-with atomic_write(sys.argv[1]) as temporary:
-    temporary.write_text("half")
-    print("ready", flush=True)
-    time.sleep(60)
-"""
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows cannot ask safely whether a process runs")
-def test_the_next_owner_removes_what_a_killed_process_half_wrote(tmp_path):
-    (tmp_path / "1280").mkdir()
-    save_log({"trials": [0]}, tmp_path)
-    for path in (tmp_path / "log.json", tmp_path / "1280" / "H_odr.pkl"):
-        process = start(WRITE_HALF, path)
-        process.stdout.readline()
-        kill(process)
-        assert len(list(path.parent.glob(".partial-*"))) == 1
-    assert load_log(tmp_path)["trials"] == [0]
-    with lock(tmp_path):
-        pass
-    assert files_in(tmp_path) == ["1280", "log.json"] and files_in(tmp_path / "1280") == []
-
-
-def test_a_lock_is_seen_and_looking_does_not_take_it(tmp_path):
-    assert not is_locked(tmp_path) and files_in(tmp_path) == []
-    process = start(HOLD_LOCK, tmp_path)
-    process.stdout.readline()
-    assert is_locked(tmp_path)
-    kill(process)
-    assert (tmp_path / ".lock").exists() and not is_locked(tmp_path)
-    with lock(tmp_path):
-        assert is_locked(tmp_path)
-
-
-def test_files_that_running_processes_write_are_left_alone(tmp_path):
-    with atomic_write(tmp_path / "x") as temporary:
-        temporary.write_text("half")
-        with lock(tmp_path):
-            assert temporary.exists()
-    assert files_in(tmp_path) == ["x"]
-
-
-def test_what_processes_of_other_machines_write_is_left_alone(tmp_path):
-    with atomic_write(tmp_path / "x") as temporary:
-        temporary.write_text("half")
-        machine, process = re.fullmatch(r"\.partial-(.+)@(\d+)-.*", temporary.name).groups()
-    assert process == str(os.getpid())
-    of_no_process = 2**22 + 1  # more than Linux and macOS count to
-    elsewhere, here = (tmp_path / f".partial-{m}@{of_no_process}-ab-x" for m in (f"not.{machine}", machine))
-    for path in (elsewhere, here):
-        path.write_text("half")
-    with lock(tmp_path):
-        assert elsewhere.exists() and not here.exists()
-
-
-# ---------------------------------------------------------------------------------------------------------------- lock
-
-
-HOLD_LOCK = """
-import sys, time
-from rnn_maturation.model_directory import lock
-with lock(sys.argv[1]):
-    print("ready", flush=True)
-    time.sleep(60)
-"""
-
-
-def test_second_process_is_refused_and_a_killed_one_frees_the_lock(tmp_path):
-    model_dir = tmp_path / "data" / "model"
-    process = start(HOLD_LOCK, model_dir)
-    try:
-        process.stdout.readline()
-        with pytest.raises(ModelDirectoryInUse, match=f"model is in use by another process .number {process.pid}."):
-            with lock(model_dir):
-                pass
-    finally:
-        kill(process)
-    assert files_in(model_dir) == [".lock"]
-    with lock(model_dir):
-        assert (model_dir / ".lock").read_text().strip() == str(os.getpid())
-    assert files_in(model_dir) == []
-
-
-def test_lock_holds_in_the_same_process_too_and_is_freed_after_an_error(tmp_path):
-    with pytest.raises(KeyError), lock(tmp_path):
-        with pytest.raises(ModelDirectoryInUse), lock(tmp_path):
-            pass
-        raise KeyError
-    with lock(tmp_path):
-        pass
-
-
-def test_lock_survives_the_removal_of_its_directory(tmp_path):
-    with lock(tmp_path / "model"):
-        shutil.rmtree(tmp_path / "model")
-        with lock(tmp_path / "model"):  # a new directory, another lock
-            pass
-    assert files_in(tmp_path / "model") == []
-
-
-TAKE_TURNS = """
-import sys
-from pathlib import Path
-from rnn_maturation.model_directory import ModelDirectoryInUse, lock
-inside, taken = Path(sys.argv[1]) / "inside", 0
-while taken < 100:
-    try:
-        with lock(sys.argv[1]):
-            inside.touch(exist_ok=False)
-            inside.unlink()
-            taken += 1
-    except ModelDirectoryInUse:
-        pass
-"""
-
-
-def test_never_two_owners(tmp_path):
-    processes = [start(TAKE_TURNS, tmp_path) for _ in range(3)]
-    assert [process.communicate(timeout=60)[1] for process in processes] == ["", "", ""]
-    assert files_in(tmp_path) == []
 
 
 # ------------------------------------------------------------------------------------------------------------- hp, log
@@ -301,8 +61,9 @@ def test_files_of_the_original_are_read(folder):
     assert {key: hp[key] for key in expected} == expected
     kept = {key: value for key, value in file.items() if key not in OLD_NAMES}
     assert {key: hp[key] for key in kept} == kept
-    log = load_log(GOLDEN / folder)
-    assert log is None or len(log["perf_min"]) == len(log["trials"])
+    if has_log(GOLDEN / folder):
+        log = load_log(GOLDEN / folder)
+        assert len(log["perf_min"]) == len(log["trials"])
 
 
 def test_old_file_name_is_read_and_the_new_one_first(tmp_path):
@@ -312,9 +73,41 @@ def test_old_file_name_is_read_and_the_new_one_first(tmp_path):
     assert load_hp(tmp_path)["n_rnn"] == 256
 
 
-def test_missing_files_are_none(tmp_path):
-    assert load_hp(tmp_path) is None and load_log(tmp_path) is None
-    assert load_hp(tmp_path / "away") is None and load_log(tmp_path / "away") is None
+@pytest.mark.parametrize("load, has, name", [(load_hp, has_hp, "hp.json"), (load_log, has_log, "log.json")])
+def test_a_folder_without_a_run_is_named_with_what_to_do(tmp_path, load, has, name):
+    for folder in (tmp_path, tmp_path / "away"):
+        assert not has(folder)
+        with pytest.raises(FileNotFoundError, match=f"{folder} has no {name}: train a run with Main_training.py first"):
+            load(folder)
+
+
+def test_an_hp_file_edited_by_hand_is_read_with_one_warning(tmp_path):
+    save_hp(complete_hp({"n_rnn": 32}), tmp_path)
+    file = tmp_path / "hp.json"
+    file.write_bytes(file.read_bytes().replace(b'"n_rnn": 32', b'"n_rnn": 33'))
+    with pytest.warns(UserWarning, match="hp.json.*checksum.*delete the whitespace.*or write it .* save_hp") as told:
+        hp = load_hp(tmp_path)
+    assert hp["n_rnn"] == 33 and len(told) == 1
+    save_hp(hp, tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_hp(tmp_path)["n_rnn"] == 33
+        file.write_bytes(file.read_bytes().replace(b'"n_rnn": 33', b'"n_rnn": 34').rstrip())
+        assert load_hp(tmp_path)["n_rnn"] == 34
+    save_hp(hp, tmp_path)
+    file.write_bytes(file.read_bytes().replace(b'"n_rnn": 33', b'"n_rnn": -3'))
+    with pytest.warns(UserWarning, match="checksum"), pytest.raises(ValueError, match="n_rnn .* is -3, but must be"):
+        load_hp(tmp_path)
+
+
+def test_a_log_with_keys_of_the_users_own_is_read_and_kept_with_one_warning(tmp_path):
+    extra = {"notes": ["slow", "lamp off"], "lab": "Nashville", "weights": [[1.5], [2.5], [3.5]], "x": {"y": None}}
+    save_log({"trials": [0, 64], "perf_odr": [0.1, 0.2], **extra}, tmp_path)
+    with pytest.warns(UserWarning, match="log.json has keys that this program does not know: notes, lab") as told:
+        log = load_log(tmp_path)
+    assert len(told) == 1 and {key: log[key] for key in extra} == extra
+    save_log(log)
+    assert json.loads((tmp_path / "log.json").read_text()) == log
 
 
 @pytest.mark.parametrize(
@@ -464,11 +257,19 @@ def test_model_that_cannot_be_read_is_left_out_with_a_warning(three_models):
 
 
 def test_find_model(three_models):
-    model_dir, hp = find_model(str(three_models), {"n_rnn": 64}, perf_min=0.8)
-    assert model_dir == str(three_models / "b") and hp["n_rnn"] == 64 and "rng" in hp
-    assert find_model(three_models, {"n_rnn": 64})[0] == str(three_models / "a" / "inner")
-    assert find_model(three_models, {}, perf_min=0.95) == (None, None)
-    assert find_model(three_models, {"n_rnn": 1}) == (None, None)
+    assert find_model(str(three_models), {"n_rnn": 64}, perf_min=0.8) == str(three_models / "b")
+    assert find_model(three_models, {"n_rnn": 64}) == str(three_models / "a" / "inner")
+    assert find_model(three_models, {}, perf_min=0.95) is None
+    assert find_model(three_models, {"n_rnn": 1}) is None
+    with pytest.raises(ValueError, match="hp_target must be a dict .*, not 'x'"):
+        find_model(three_models, "x")
+
+
+def test_valid_model_dirs_of_a_root_or_several(three_models):
+    inner, b, c, d = (str(three_models / name) for name in ("a/inner", "b", "c", "d"))
+    assert valid_model_dirs(three_models) == valid_model_dirs(str(three_models)) == [inner, b, c, d]
+    assert valid_model_dirs([three_models / "b", c]) == [b, c] and valid_model_dirs(inner) == [inner]
+    assert valid_model_dirs(three_models / "away") == valid_model_dirs([]) == []
 
 
 def test_select_by_perf(three_models):
@@ -541,10 +342,56 @@ def test_checkpoint_trials_has_whole_checkpoints_only(tmp_path):
 def test_tools_are_the_names_users_know():
     for name in ("load_hp", "save_hp", "load_log", "save_log", "load_pickle", "find_all_models", "find_model"):
         assert getattr(tools, name) is getattr(model_directory, name)
-    for name in ("select_by_perf", "smooth", "range_auto_select", "gen_ortho_matrix", "save_pickle"):
+    for name in (
+        "select_by_perf",
+        "smooth",
+        "range_auto_select",
+        "gen_ortho_matrix",
+        "save_pickle",
+        "valid_model_dirs",
+    ):
         assert callable(getattr(tools, name))
 
 
+def test_trials_are_fed_with_the_tool_as_with_the_networks_function():
+    from rnn_maturation import network
+    from rnn_maturation.task import generate_trials
+
+    hp = complete_hp({"n_rnn": 4, "rng": np.random.RandomState(0)})
+    model, trial = network.Model("unused", hp=hp), generate_trials("gap", hp, "random", batch_size=2)
+    feed = tools.gen_feed_dict(model, trial, hp)
+    assert feed.keys() == network.gen_feed_dict(model, trial, hp).keys()
+    assert feed[model.x] is trial.x and feed[model.c_mask] is trial.c_mask
+
+
+def test_an_orthogonal_matrix_without_generator_follows_numpys_seed():
+    matrices = []
+    for seed in (3, 3, 4):
+        np.random.seed(seed)
+        matrices.append(tools.gen_ortho_matrix(5))
+    np.testing.assert_allclose(matrices[0] @ matrices[0].T, np.eye(5), atol=1e-12)
+    np.testing.assert_array_equal(matrices[0], matrices[1])
+    np.testing.assert_array_equal(matrices[0], tools.gen_ortho_matrix(5, np.random.RandomState(3)))
+    assert not np.allclose(matrices[0], matrices[2])
+
+
+def test_arguments_in_the_wrong_order_are_not_printed_whole():
+    log = {"trials": list(range(10_000))}
+    for call in (
+        lambda: checkpoint_dir("m", log),
+        lambda: activity_file("m", 0, log),
+        lambda: find_model("m", [log]),
+        lambda: load_hp(log),
+        lambda: load_log(log),
+        lambda: save_hp("m", log),
+        lambda: figure_dir(log),
+    ):
+        with pytest.raises(ValueError) as error:
+            call()
+        assert len(str(error.value)) < 200
+
+
 def test_nothing_heavy_is_imported():
-    process = start("import sys, rnn_maturation.tools; print({'tensorflow', 'matplotlib', 'scipy'} & set(sys.modules))")
-    assert process.communicate(timeout=60) == ("set()\n", "")
+    code = "import sys, rnn_maturation.tools; print({'tensorflow', 'matplotlib', 'scipy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("set()\n", "")

@@ -534,7 +534,7 @@ def test_hyperparameters_are_read_from_the_model_directory(tmp_path):
 
 
 def test_a_directory_without_hyperparameters_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match=f"no hp.json in {tmp_path}: give hp"):
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path} has no hp.json: train a run"):
         Model(str(tmp_path))
 
 

@@ -17,7 +17,8 @@ from rnn_maturation.figures import task_timing
 from rnn_maturation.hyperparameters import check_hp, complete_hp
 from rnn_maturation.model_directory import load_hp, load_log, load_pickle, neuron_info_file, save_hp, task_info_file
 from rnn_maturation.sweep import choose_runs, train_runs
-from rnn_maturation.sweep_analysis import analyse_checkpoints
+from rnn_maturation.sweep.analysis import analyze_checkpoints
+from rnn_maturation.sweep.variants import VARIANTS
 from rnn_maturation.task import (
     TASKS,
     TASKS_VARIABLE,
@@ -33,7 +34,6 @@ from rnn_maturation.task import (
     saccade,
 )
 from rnn_maturation.train import train
-from rnn_maturation.variants import VARIANTS
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "own_tasks.py"
@@ -272,7 +272,7 @@ def test_the_processes_of_a_sweep_and_of_a_pool_know_the_tasks(example, tmp_path
     assert log["trials"] == [0, 4, 8] and len(log["perf_odr_random_delay"]) == 3
     assert "perf_odr_random_delay" in (tmp_path / "sweep.csv").read_text()
     model_dir = runs[0].model_dir
-    analyse_checkpoints(model_dir, {"odr_random_delay": ["stim1"]}, [8], jobs=1)
+    analyze_checkpoints(model_dir, {"odr_random_delay": ["stim1"]}, [8], jobs=1)
     assert neuron_info_file(model_dir, 8, "odr_random_delay", "stim1").exists()
 
 

@@ -15,8 +15,9 @@ import pytest
 import tensorflow as tf
 
 from rnn_maturation.analysis import generate_neuron_info
+from rnn_maturation.files import ModelDirectoryInUse, lock
 from rnn_maturation.hyperparameters import get_default_hp
-from rnn_maturation.model_directory import ModelDirectoryInUse, load_hp, load_log, lock, save_log
+from rnn_maturation.model_directory import load_hp, load_log, save_log
 from rnn_maturation.network import Model, gen_feed_dict, get_perf, session_config, slim_checkpoint
 from rnn_maturation.task import generate_trials, rules_dict
 from rnn_maturation.train import TrainingDiverged, do_eval, train
@@ -687,6 +688,18 @@ def test_checkpoints_with_neither_log_nor_hp_are_refused(copy):
     (copy / "log.json").unlink()
     with pytest.raises(ValueError, match="without its hp.json"):
         train(copy, max_steps=STEPS, **SETTINGS)
+
+
+def test_what_a_user_added_to_the_log_is_kept_when_the_run_goes_on(copy):
+    shutil.rmtree(copy / INTERRUPTED)
+    shutil.rmtree(copy / "96")  # so that the log is cut
+    notes = [f"line {n}" for n in range(5)]
+    log = json.loads((copy / "log.json").read_text())
+    (copy / "log.json").write_text(json.dumps({**log, "notes": notes}))
+    with pytest.warns(UserWarning, match="log.json has keys that this program does not know: notes"):
+        train(copy, max_steps=STEPS, **SETTINGS)
+    log = json.loads((copy / "log.json").read_text())
+    assert log["notes"] == notes and log["trials"] == TRIALS and len(log["perf_min"]) == len(TRIALS)
 
 
 # ------------------------------------------------------------------------------------------- what trains, from where

@@ -23,7 +23,8 @@ from rnn_maturation.analysis.selectivity import (
     select_units,
     warn_of_zero_fixation,
 )
-from rnn_maturation.model_directory import atomic_write, figure_dir
+from rnn_maturation.files import atomic_write
+from rnn_maturation.model_directory import figure_dir
 from rnn_maturation.stages import (
     flat_trials,
     performance_of,

@@ -8,7 +8,8 @@ from rnn_maturation.analysis.conditions import as_list, check_epochs, task_info
 from rnn_maturation.analysis.psth import trials_text
 from rnn_maturation.analysis.results import TableResult, labelled
 from rnn_maturation.analysis.selectivity import check_types, complete_neuron_info, load_neuron_info, select_units
-from rnn_maturation.model_directory import atomic_write, figure_dir, load_hp
+from rnn_maturation.files import atomic_write
+from rnn_maturation.model_directory import figure_dir, load_hp
 from rnn_maturation.stages import flat_trials, present_trials
 from rnn_maturation.task import rule_name
 
@@ -75,8 +76,6 @@ def seldir_analysis(model_dir, rule1, epoch1, rule2, epoch2, trial_list, n_types
     """
     kinds = check_types(n_types)
     hp = load_hp(model_dir)
-    if hp is None:
-        raise FileNotFoundError(f"{model_dir} has no hp.json: it is not a model directory.")
     requested = flat_trials(trial_list, rule1)
     trials = present_trials(model_dir, present_trials(model_dir, requested, rule1), rule2)
     selected = []

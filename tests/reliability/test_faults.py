@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,8 @@ import tensorflow as tf
 from rnn_maturation.analysis import Get_H, compute_H, gen_task_info, generate_neuron_info, plot_PSTH, seldir_analysis
 from rnn_maturation.analysis.conditions import task_info
 from rnn_maturation.analysis.selectivity import load_neuron_info
-from rnn_maturation.model_directory import atomic_write, load_hp, load_log, save_hp, save_log
+from rnn_maturation.files import atomic_write
+from rnn_maturation.model_directory import load_hp, load_log, save_hp, save_log
 from rnn_maturation.network import Model, session_config
 from rnn_maturation.train import train
 
@@ -71,6 +73,16 @@ def weights_of(model, folder):
         return sess.run(model.var_list)
 
 
+def hp_without_warning(directory):
+    """Read hp.json; ValueError when it is read with a warning that its checksum is wrong, because users edit it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            return load_hp(directory)
+        except UserWarning as warning:
+            raise ValueError(warning) from warning
+
+
 def readers(directory):
     """{file: a function that reads it as users do}"""
     hp = load_hp(directory)
@@ -79,7 +91,7 @@ def readers(directory):
     return {
         f"{CHECKPOINT}.index": lambda: weights_of(model, directory / str(TRIAL)),
         f"{CHECKPOINT}.data-00000-of-00001": lambda: weights_of(model, directory / str(TRIAL)),
-        "hp.json": lambda: {key: value for key, value in load_hp(directory).items() if key in without_rng},
+        "hp.json": lambda: {key: value for key, value in hp_without_warning(directory).items() if key in without_rng},
         "log.json": lambda: load_log(directory),
         "task_info.pkl": lambda: task_info(hp, directory, RULE),
         H_FILE: lambda: Get_H(hp, directory, TRIAL, RULE),

@@ -78,8 +78,6 @@ class TrainedRun:
     def __init__(self, model_dir, checkpoints_per_stage=40):
         self.model_dir = str(model_dir)
         self.hp, self.log = load_hp(model_dir), load_log(model_dir)
-        if self.hp is None or self.log is None:
-            raise FileNotFoundError(f"{model_dir} has no hp.json and log.json: it is not the directory of a run.")
         self.on_disk = set(checkpoint_trials(model_dir)) & set(self.log["trials"])
         self.rules = [rule for rule in (*ANTI_SACCADE_RULES, *DELAYED_RULES) if f"perf_{rule}" in self.log]
         self.checkpoints_per_stage = checkpoints_per_stage

@@ -22,8 +22,9 @@ from rnn_maturation.analysis.report.finding import (
     show,
 )
 from rnn_maturation.analysis.report.findings import FINDINGS
+from rnn_maturation.files import atomic_write
 from rnn_maturation.hyperparameters import changed_keys, get_default_hp, plain
-from rnn_maturation.model_directory import atomic_write, figure_dir
+from rnn_maturation.model_directory import figure_dir
 
 PAPER_HP = {**get_default_hp("all_new"), "activation": "softplus", "mix_rule": True, "target_perf": 0.995}
 NOT_A_SETTING = {"seed", "rule_trains", "rules", "rule_probs", "save_name", "c_intsyn", "ksi_intsyn"}

@@ -179,7 +179,7 @@ def test_medians_skip_what_a_network_lacks():
 
 
 def test_bad_input(growing, tmp_path):
-    with pytest.raises(FileNotFoundError, match="hp.json and log.json"):
+    with pytest.raises(FileNotFoundError, match="has no hp.json: train a run"):
         reproduction_report(tmp_path)
     with pytest.raises(ValueError, match="empty list"):
         reproduction_report([])

@@ -1,6 +1,6 @@
 """Where many pieces of work run: on the cores of this machine, or on the workers of a Dask cluster.
 
-Both take a function and its arguments, which must be paths, numbers and texts, and give a future.
+Both take a function and its arguments, which must be paths, numbers and texts, and return a future.
 """
 
 import importlib
@@ -10,48 +10,49 @@ import signal
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
+from rnn_maturation.checks import check_whole_number
 from rnn_maturation.cpu import thread_environment, use_cores
 
 CONNECT_S = 30  # how long a scheduler has to answer
-N_RESUBMISSIONS = 20  # how often work is begun again that lost its worker time and again
+N_RESUBMISSIONS = 20  # how often a piece of work is begun again that loses its worker time and again
 LOST_SCHEDULER = "the connection to the scheduler was lost; the same command goes on with what is not done"
 LOST_PROCESS = (
-    "a process that worked on it was ended from outside, perhaps as memory is short: use fewer at a time (--jobs, or "
-    "workers on a machine); the same command goes on with what is not done"
+    "its process was ended from outside, perhaps because memory is short: use fewer at a time (--jobs, or workers per "
+    "machine); the same command goes on with what is not done"
 )
 
 
 class LocalJobs:
-    """So many pieces of work side by side on this machine.
+    """Runs pieces of work side by side on this machine.
 
     Parameters
     ----------
     n_jobs : int
+        How many at a time.
     in_processes : bool
-        Each in a process of a pool, with one core; else in threads, for work that starts processes itself.
+        Whether each runs in a process of a pool, with one core; else in a thread, for work that starts processes.
     """
 
     def __init__(self, n_jobs, in_processes=False):
-        if n_jobs < 1:
-            raise ValueError(f"jobs must be 1 or more, got {n_jobs}")
+        check_whole_number("jobs", n_jobs)
         self.description = f"{n_jobs} side by side on this machine"
         if in_processes:
-            os.environ.update(thread_environment(1))  # the pool's processes take it over
+            os.environ.update(thread_environment(1))  # the pool's processes inherit it
             spawn = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(n_jobs, mp_context=spawn, initializer=_begin_pool_process)
         else:
             self._pool = ThreadPoolExecutor(n_jobs)
 
     def submit(self, function, *arguments):
-        """Begin function(*arguments) as soon as there is room; its future."""
+        """Begin function(*arguments) as soon as there is room; return its future."""
         return self._pool.submit(function, *arguments)
 
     def everywhere(self, function, *arguments):
-        """function(*arguments) in each process that has work: a list of results."""
+        """Return the results of function(*arguments) in each process that has work, as a list."""
         return [function(*arguments)]
 
     def has_lost_worker(self, error):
-        """Whether an error means that the work may be begun again."""
+        """Return whether an error means that the work may be begun again."""
         return False
 
     def __enter__(self):
@@ -67,12 +68,12 @@ def _begin_pool_process():
 
 
 class ClusterJobs:
-    """Work on a Dask cluster, which its user has brought up.
+    """Runs pieces of work on a Dask cluster that the user has started.
 
     Parameters
     ----------
     address : str
-        Of the scheduler, like tcp://host:8786.
+        Address of the scheduler, like tcp://host:8786.
 
     Raises
     ------
@@ -100,7 +101,7 @@ class ClusterJobs:
         self.description = f"on the workers of {address} (dashboard: {self._client.dashboard_link})"
 
     def _check_package(self, address):
-        """The scheduler and its workers must have this package: tasks name its functions."""
+        """Refuse a scheduler or workers that cannot import this package, whose functions the tasks name."""
         try:
             self._client.run_on_scheduler(importlib.import_module, __package__)
             self._client.run(importlib.import_module, __package__)
@@ -112,18 +113,18 @@ class ClusterJobs:
             ) from error
 
     def submit(self, function, *arguments):
-        """Begin function(*arguments) on a worker that has room; its future."""
+        """Begin function(*arguments) on a worker that has room; return its future."""
         return self._pool.submit(function, *arguments)
 
     def everywhere(self, function, *arguments):
-        """function(*arguments) in each worker: a list of results."""
+        """Return the results of function(*arguments) in each worker, as a list."""
         try:
             return list(self._client.run(function, *arguments, on_error="ignore").values())
         except OSError:  # the scheduler is lost
             return []
 
     def has_lost_worker(self, error):
-        """Whether an error means that the work may be begun again: its workers ended one after the other."""
+        """Return whether an error means that the work may be begun again: its workers ended one after the other."""
         return isinstance(error, self._lost)
 
     def __enter__(self):
@@ -135,14 +136,14 @@ class ClusterJobs:
 
 
 class Batch:
-    """Pieces of work handed out together, whose results are taken as they come.
+    """Hands out pieces of work together and takes their results as they come.
 
     Parameters
     ----------
     where : LocalJobs or ClusterJobs
     function : callable
     arguments : {name: tuple}
-        Of each piece of work.
+        Arguments of each piece of work, by its name.
     """
 
     def __init__(self, where, function, arguments):
@@ -162,18 +163,29 @@ class Batch:
 
     @property
     def unfinished(self):
-        """Names of the pieces whose results have not been taken."""
+        """Return the names of the pieces whose results have not been taken."""
         return list(self._pending.values())
 
     def results(self, timeout=None):
-        """(name, result, error) of each piece that ends within a time (s), or has ended: a list.
+        """Return the pieces that have ended; wait for one if there is none yet.
 
-        What lost its workers is begun again and not among them, unless that happens time and again. That, processes
-        that are no more and a scheduler that is lost are an OSError which says what to do.
+        A piece that lost its worker is begun again and is not among them, unless that happens time and again. That, a
+        process that was ended from outside, and a lost scheduler give an OSError that says what to do.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Wait no longer than this (s).
+
+        Returns
+        -------
+        list of (name, result, error)
+            The error is None when the piece succeeded, else the result is None.
         """
         ended = []
         for future in wait(self._pending, timeout, FIRST_COMPLETED).done:
-            name, error = self._pending.pop(future), _error_of(future)
+            name = self._pending.pop(future)
+            error = OSError(LOST_SCHEDULER) if future.cancelled() else future.exception()
             has_lost_worker = error is not None and self._where.has_lost_worker(error)
             if has_lost_worker and self._resubmissions[name]:
                 self._resubmissions[name] -= 1
@@ -185,10 +197,6 @@ class Batch:
         return ended
 
 
-def _error_of(future):
-    return OSError(LOST_SCHEDULER) if future.cancelled() else future.exception()
-
-
 def connect(n_jobs, scheduler=None, in_processes=False):
-    """`ClusterJobs` when there is a scheduler's address, else `LocalJobs`."""
+    """Return `ClusterJobs` when there is a scheduler's address, else `LocalJobs`."""
     return ClusterJobs(scheduler) if scheduler else LocalJobs(n_jobs, in_processes)

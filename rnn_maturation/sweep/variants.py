@@ -1,6 +1,6 @@
-"""The networks of the paper and its supplement, as one table: what is trained differently, what is analysed of it.
+"""The networks of the paper and its supplement as one table: how their training differs, and which analyses they get.
 
-A variant lists only what differs from `COMMON`. A run is a variant with a seed, kept in a model directory of its own.
+A variant lists only what differs from `COMMON`. A training run is a variant with a seed, in its own model directory.
 """
 
 import difflib
@@ -9,7 +9,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rnn_maturation.checks import quoted
 from rnn_maturation.hyperparameters import LARGEST_SEED
+from rnn_maturation.model_directory import has_hp
 from rnn_maturation.task import rules_dict
 
 COMMON = {
@@ -22,8 +24,8 @@ COMMON = {
     "target_perf": 0.95,
 }
 DISPLAY_STEP = 20  # steps of 64 trials between two checkpoints
-MAX_TRIALS = 3_000_000  # where a network that does not learn is given up
-MAX_TRIALS_HOPELESS = 640_000  # the same for a learning rate that is known to be too high
+MAX_TRIALS = 3_000_000  # maximum number of trials, for a network that does not learn
+MAX_TRIALS_HOPELESS = 640_000  # the same with a learning rate that is known to be too high
 
 
 @dataclass(frozen=True)
@@ -33,19 +35,21 @@ class Variant:
     Attributes
     ----------
     hp : dict
-        What differs from `COMMON`.
+        Hyper-parameters that differ from `COMMON`.
     ruleset : str
+        Key of `rnn_maturation.task.rules_dict`.
     rules : tuple of str
-        Rules to train; empty: all of the set.
+        Rules to train; empty: all of the rule set.
     units : dict
         {rule: epochs} in which units are classified and their PSTHs drawn; empty: only the growth of performance.
     saccades : tuple of str
-        Rules of which saccades are analysed.
+        Rules whose saccades are analyzed.
     distractor : bool
-        Whether the effect of the distractor's distance is analysed.
+        Whether the effect of the distractor's distance is analyzed.
     norm : bool
-        Whether activity is divided by the fixation level; units of relu and elu can be silent in fixation.
+        Whether activity is divided by the baseline (fixation) rate; relu and elu units can be silent in fixation.
     max_trials : int
+        Maximum number of trials.
     """
 
     hp: dict = field(default_factory=dict)
@@ -59,12 +63,12 @@ class Variant:
 
     @property
     def whole_hp(self):
-        """`COMMON` with what differs."""
+        """Return `COMMON` changed by what differs."""
         return {**COMMON, **self.hp}
 
     @property
     def trained_rules(self):
-        """The rules to train, as a list."""
+        """Return the rules to train, as a list."""
         return list(self.rules or rules_dict[self.ruleset])
 
 
@@ -124,11 +128,11 @@ VARIANTS = {
     "set7_exp1": Variant({"rnn_type": "LeakyGRU"}, **EVERYTHING),
     "set7_exp2": Variant({"rnn_type": "GRU"}, **EVERYTHING),
 }
-MAIN_RUN = "6tasks"  # trained by Main_training.py too; a sweep trains it when it is named
+MAIN_RUN = "6tasks"  # trained by Main_training.py too; a sweep trains it only when it is named
 
 
 @dataclass(frozen=True, order=True)
-class Run:
+class TrainingRun:
     """A variant trained with a seed, below a folder of runs.
 
     Attributes
@@ -146,22 +150,22 @@ class Run:
 
     @property
     def name(self):
-        """Name of the model directory: the variant's, with the seed when it is not 0."""
+        """Return the name of the model directory: the variant's, with the seed when it is not 0."""
         return self.variant if self.seed == 0 else f"{self.variant}_seed{self.seed}"
 
     @property
     def model_dir(self):
-        """Model directory."""
+        """Return the model directory."""
         return str(Path(self.root) / self.name)
 
     @property
     def settings(self):
-        """Its row of the table."""
+        """Return the variant, a row of the table."""
         return VARIANTS[self.variant]
 
 
 def choose_runs(patterns=(), seeds=(0,), root="data"):
-    """The runs of some variants with some seeds, in the order of the table.
+    """Return the runs of some variants with some seeds, in the order of the table.
 
     Parameters
     ----------
@@ -169,15 +173,16 @@ def choose_runs(patterns=(), seeds=(0,), root="data"):
         Names of variants, with * and ? for any characters; none: all but the main run.
     seeds : sequence of int
     root : str
+        Folder of the model directories.
 
     Returns
     -------
-    list of Run
+    list of TrainingRun
 
     Raises
     ------
     ValueError
-        For a pattern that no variant has.
+        For a pattern that matches no variant.
     """
     chosen = set() if patterns else set(VARIANTS) - {MAIN_RUN}
     for pattern in patterns:
@@ -186,36 +191,58 @@ def choose_runs(patterns=(), seeds=(0,), root="data"):
             nearest = difflib.get_close_matches(pattern, VARIANTS, n=1)
             hint = f"did you mean {nearest[0]}? " if nearest else ""
             raise ValueError(
-                f"no variant is called {pattern!r}: {hint}Training_with_diff_HyperParameters.py --list shows all"
+                f"no variant is called {quoted(pattern)}: {hint}Training_with_diff_HyperParameters.py --list shows all"
             )
         chosen.update(matching)
-    return [Run(name, seed, str(root)) for name in VARIANTS if name in chosen for seed in seeds]
+    return [TrainingRun(name, seed, str(root)) for name in VARIANTS if name in chosen for seed in seeds]
 
 
 def find_runs(root="data"):
-    """The runs that are on disk below a folder, in the order of the table."""
+    """Return the runs that are on disk below a folder, in the order of the table.
+
+    Parameters
+    ----------
+    root : str or Path
+
+    Returns
+    -------
+    list of TrainingRun
+    """
     found = []
     for name in VARIANTS:
         for folder in sorted(Path(root).glob(f"{name}*")):
-            match = re.fullmatch(rf"{name}(?:_seed([1-9][0-9]*))?", folder.name)
-            if match and (folder / "hp.json").exists():
-                found.append(Run(name, int(match[1] or 0), str(root)))
-    return sorted(found, key=lambda run: (list(VARIANTS).index(run.variant), run.seed))
+            match = re.fullmatch(rf"{re.escape(name)}(?:_seed([1-9][0-9]*))?", folder.name)
+            if match and has_hp(folder):
+                found.append(TrainingRun(name, int(match[1] or 0), str(root)))
+    return sorted(found, key=table_order)
+
+
+def table_order(run):
+    """Return the sort key of a run: its variant's row in the table, then its seed."""
+    return list(VARIANTS).index(run.variant), run.seed
 
 
 def parse_seeds(text):
-    """Seeds from a text like '0-4' or '0,2,5-7', each once, in order.
+    """Return the seeds that a text like '0-4' or '0,2,5-7' names, each once, in order.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    list of int
 
     Raises
     ------
     ValueError
-        For anything else.
+        For any other text.
     """
     seeds = set()
     for part in text.split(","):
         match = re.fullmatch(r"\s*([0-9]+)(?:-([0-9]+))?\s*", part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if first > last or last > LARGEST_SEED or last - first > 10_000:
-            raise ValueError(f"seeds {text!r} are not understood: write them like 0-4 or 0,2,5-7")
+            raise ValueError(f"seeds {quoted(text)} are not understood: write them like 0-4 or 0,2,5-7")
         seeds.update(range(first, last + 1))
     return sorted(seeds)

@@ -1,4 +1,4 @@
-"""The analyses of many runs, as the table of variants says, and those of many checkpoints side by side."""
+"""The analyses of many runs, as the table of variants says, and of many checkpoints side by side."""
 
 import contextlib
 import io
@@ -7,19 +7,19 @@ from tqdm import tqdm
 
 from rnn_maturation import analysis
 from rnn_maturation.cpu import use_cores
-from rnn_maturation.jobs import Batch, connect
 from rnn_maturation.model_directory import load_hp, load_log
 from rnn_maturation.stages import flat_trials
+from rnn_maturation.sweep.cluster import Batch, connect
 
-MAX_CHECKPOINTS = 30  # of each rule and stage
-SOME_CHECKPOINTS = 10  # of each stage, for saccades
-FEW_CHECKPOINTS = 5  # of each stage, where a checkpoint takes seconds (distractors)
+MAX_CHECKPOINTS = 30  # per rule and stage
+SOME_CHECKPOINTS = 10  # per stage, for saccades
+FEW_CHECKPOINTS = 5  # per stage, where a checkpoint takes seconds (distractors)
 
 
-def analyse_checkpoints(
+def analyze_checkpoints(
     model_dir, units, trial_list, norm=True, keep_activity=False, recompute=False, jobs=None, scheduler=None
 ):
-    """`compute_H` and `generate_neuron_info` at many checkpoints; a task a checkpoint with all its rules.
+    """Run `compute_H` and `generate_neuron_info` at many checkpoints, one task per checkpoint with all its rules.
 
     The files are the same, bit for bit, wherever they are computed.
 
@@ -27,22 +27,22 @@ def analyse_checkpoints(
     ----------
     model_dir : str
     units : {rule: epochs}
-        In which units are classified.
+        The epochs of each rule in which units are classified.
     trial_list : range, list, tuple, array or stage dict
-        Checkpoints; of a stage dict, each rule's own.
+        Trial numbers of checkpoints; of a stage dict, those of each rule.
     norm, recompute : bool
         As for `generate_neuron_info`.
     keep_activity : bool
-        Write H files, too.
+        Whether to write the activity into H files, too.
     jobs : int, optional
-        Processes with one core each; default: in this process, on all its cores.
+        Number of processes, with one core each; default: in this process, on all its cores.
     scheduler : str, optional
         Address of a Dask scheduler whose workers do it; they must see the same folders.
 
     Raises
     ------
     ValueError, FileNotFoundError
-        As `generate_neuron_info`; the files written until then are whole and stay.
+        As for `generate_neuron_info`; the files written until then are whole and stay.
     OSError
         When processes or the scheduler are lost.
     """
@@ -51,7 +51,7 @@ def analyse_checkpoints(
     settings = {"norm": norm, "keep_activity": keep_activity, "recompute": recompute}
     if jobs is None and scheduler is None:
         for rule, epochs in units.items():
-            _analyse(hp, model_dir, {rule: epochs}, flat_trials(trial_list, rule), **settings)
+            _analyze(hp, model_dir, {rule: epochs}, flat_trials(trial_list, rule), **settings)
         return
     units_at = {}
     for rule, epochs in units.items():
@@ -59,7 +59,7 @@ def analyse_checkpoints(
             units_at.setdefault(trial_num, {})[rule] = tuple(epochs)
     tasks = {trial: (str(model_dir), trial, units_at[trial], settings) for trial in sorted(units_at)}
     with connect(jobs, scheduler, in_processes=True) as where, tqdm(total=len(tasks), disable=None) as progress:
-        batch = Batch(where, analyse_checkpoint, tasks)
+        batch = Batch(where, analyze_checkpoint, tasks)
         while batch.unfinished:
             for _, _, error in batch.results():
                 if error is not None:
@@ -67,33 +67,33 @@ def analyse_checkpoints(
                 progress.update()
 
 
-def analyse_checkpoint(model_dir, trial_num, units, settings):
-    """The work of `analyse_checkpoints` at one checkpoint, on one core."""
+def analyze_checkpoint(model_dir, trial_num, units, settings):
+    """Do the work of `analyze_checkpoints` at one checkpoint, on one core."""
     use_cores(1)
-    with contextlib.redirect_stdout(io.StringIO()):  # compute_H would tell of each checkpoint
-        _analyse(load_hp(model_dir), model_dir, units, [trial_num], **settings)
+    with contextlib.redirect_stdout(io.StringIO()):  # compute_H reports each checkpoint
+        _analyze(load_hp(model_dir), model_dir, units, [trial_num], **settings)
 
 
-def _analyse(hp, model_dir, units, trials, norm, keep_activity, recompute):
+def _analyze(hp, model_dir, units, trials, norm, keep_activity, recompute):
     for rule, epochs in units.items():
         if keep_activity:
             analysis.compute_H(hp, None, model_dir, [rule], trials, recompute)
         analysis.generate_neuron_info(hp, model_dir, epochs, trials, [rule], norm=norm, recompute=recompute)
 
 
-def analyse_run(run, keep_activity=False, jobs=None, scheduler=None, max_checkpoints=MAX_CHECKPOINTS):
-    """Analyse a run as its row of the table of variants says.
+def analyze_run(run, keep_activity=False, jobs=None, scheduler=None, max_checkpoints=MAX_CHECKPOINTS):
+    """Analyze a run as its row of the table of variants says.
 
-    Growth of performance; PSTHs, with the opposite direction, of selective units; saccades; distractors. The stages
-    are chosen from the run's own log. A rule that was not learned has none, and is left out with a line.
+    Growth of performance; PSTHs of selective units, with the opposite direction; saccades; distractors. The stages
+    are chosen from the run's own log. A rule that was not learned has no stages and is left out with a message.
 
     Parameters
     ----------
-    run : Run
+    run : TrainingRun
     keep_activity, jobs, scheduler
-        As for `analyse_checkpoints`.
+        As for `analyze_checkpoints`.
     max_checkpoints : int
-        Of each rule and stage.
+        Maximum number of checkpoints of each rule and stage.
 
     Returns
     -------
@@ -103,12 +103,12 @@ def analyse_run(run, keep_activity=False, jobs=None, scheduler=None, max_checkpo
     Raises
     ------
     FileNotFoundError
-        When the run has no log, or no checkpoints of a stage.
+        When the run has not begun, or no checkpoints of a stage.
     """
     model_dir, variant = run.model_dir, run.settings
     hp, log = load_hp(model_dir), load_log(model_dir)
-    if hp is None or log is None or not log["trials"]:
-        raise FileNotFoundError(f"{model_dir} has no hp.json and log.json of a run that has begun")
+    if not log["trials"]:
+        raise FileNotFoundError(f"{model_dir} has an empty log: train the run first")
     ranges = analysis.print_basic_info(hp, log, model_dir, auto_range_select=True, max_trial_num_limit=max_checkpoints)
     ranges = analysis.kept_to_disk(ranges, model_dir)
     learned = [rule for rule in _rules(variant) if any(ranges.get(rule, {}).values())]
@@ -118,9 +118,9 @@ def analyse_run(run, keep_activity=False, jobs=None, scheduler=None, max_checkpo
         print(f"{model_dir}: {why}: its analyses are left out")
     units = {rule: epochs for rule, epochs in variant.units.items() if rule in learned}
     if jobs is not None or scheduler is not None:
-        analyse_checkpoints(model_dir, units, ranges, variant.norm, keep_activity, jobs=jobs, scheduler=scheduler)
+        analyze_checkpoints(model_dir, units, ranges, variant.norm, keep_activity, jobs=jobs, scheduler=scheduler)
     for rule, epochs in units.items():  # rule by rule: what is remembered of the activity is bounded
-        analyse_checkpoints(model_dir, {rule: epochs}, ranges, variant.norm, keep_activity)
+        analyze_checkpoints(model_dir, {rule: epochs}, ranges, variant.norm, keep_activity)
         for epoch in epochs:
             analysis.plot_PSTH(hp, log, model_dir, rule, epoch, ranges, plot_oppo_dir=True, norm=variant.norm)
     for rule in [rule for rule in variant.saccades if rule in learned]:
@@ -132,5 +132,5 @@ def analyse_run(run, keep_activity=False, jobs=None, scheduler=None, max_checkpo
 
 
 def _rules(variant):
-    """The rules that a variant's analyses look at."""
+    """Return the rules that a variant's analyses look at."""
     return list(dict.fromkeys([*variant.units, *variant.saccades, *(["odrd"] if variant.distractor else [])]))

@@ -1,0 +1,275 @@
+"""Files that appear whole or not at all, JSON with a checksum, and locks of directories.
+
+A file is written beside its final place, forced to disk and then renamed. A JSON file carries its checksum as
+whitespace after the last bracket, where other programs skip it; files without a checksum are read too.
+"""
+
+import json
+import os
+import platform
+import re
+import secrets
+import time
+import zlib
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+
+if os.name == "nt":
+    import msvcrt
+else:
+    import fcntl
+
+PARTIAL = ".partial"  # how the names of files that are being written begin
+LOCK_FILE = ".lock"
+CHECKSUM_DIGITS = 32  # binary digits of a CRC-32
+WHITESPACE = bytes.maketrans(b"01", b" \t")  # a binary digit of the checksum becomes a space or a tab
+
+
+class ModelDirectoryInUse(RuntimeError):
+    """Another process works on the model directory."""
+
+
+# ------------------------------------------------------------------------------------------------------------- writing
+
+
+@contextmanager
+def atomic_write(path):
+    """Write a file so that it appears whole or not at all.
+
+    At the end of the block the file is forced to disk and renamed. When the block or the disk fails, it is removed and
+    an earlier file at `path` stays as it was. The folder must exist.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Yields
+    ------
+    Path
+        Where to write the content: beside `path` and with its suffix.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written, of the same kind as the cause; names the file and the remedy.
+    """
+    path = Path(path)
+    temporary = path.with_name(f"{PARTIAL}-{_machine()}@{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
+    try:
+        yield temporary
+        _force_to_disk(temporary)
+        os.replace(temporary, path)
+        _force_to_disk(path.parent)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"{error.strerror or error}: it was not written, and an earlier file of this name is as it was. "
+            "Check the free space, and that its folder exists and may be written to; then run the same command again",
+            str(path),
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _force_to_disk(path):
+    if os.name == "nt" and path.is_dir():
+        return  # Windows cannot do this to a folder, and does not need it
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def refuse_link(path):
+    """Raise ValueError if `path`, a part of a model directory, is a link, which could lead our writing elsewhere."""
+    if Path(path).is_symlink():
+        raise ValueError(
+            f"{path} is a link to {os.readlink(path)!r}, and nothing is written through links in a model directory: "
+            "put a copy of what it leads to in its place, or delete it."
+        )
+
+
+def open_no_link(path, flags):
+    """Open a file, but not through a link; for the argument `opener` of `open`."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
+# ---------------------------------------------------------------------------------------------------------------- JSON
+
+
+def read_json(file):
+    """Read a JSON object.
+
+    Parameters
+    ----------
+    file : Path
+
+    Returns
+    -------
+    content : dict
+    is_as_written : bool
+        False when the checksum is that of other content: the file was damaged, or edited by hand.
+
+    Raises
+    ------
+    ValueError
+        If the file does not hold a JSON object; names the file and the remedy.
+    """
+    raw = file.read_bytes()
+    text = raw.rstrip()
+    checksum = raw[len(text) :].rstrip(b"\r\n")  # an editor may have added a line end
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise damaged(file, error) from error
+    if not isinstance(content, dict):
+        raise damaged(file, "not a JSON object")
+    return content, len(checksum) != CHECKSUM_DIGITS or checksum == _checksum(text)
+
+
+def write_json(file, content):
+    """Write a dict as JSON with a checksum; numpy numbers and arrays become numbers and lists.
+
+    Raises
+    ------
+    ValueError
+        If JSON cannot hold the content; an earlier file stays as it was.
+    """
+    try:
+        text = json.dumps(content, default=_jsonable).encode()
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{file} was not written: {error}. Use numbers, texts, lists and dicts.") from error
+    with atomic_write(file) as temporary:
+        temporary.write_bytes(text + _checksum(text))
+
+
+def damaged(file, what):
+    """Return the error for a file whose content is wrong in some way."""
+    return ValueError(f"{file} is damaged ({what}). Restore it from a copy, or train this model anew.")
+
+
+def _checksum(text):
+    return f"{zlib.crc32(text):0{CHECKSUM_DIGITS}b}".encode().translate(WHITESPACE)
+
+
+def _jsonable(value):
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"an object of type {type(value).__name__} has no place in a JSON file")
+
+
+# --------------------------------------------------------------------------------------------------------------- locks
+
+
+@contextmanager
+def lock(directory):
+    """Keep other processes from working in a directory; make the directory if need be.
+
+    The operating system frees the lock when the process ends, however it ends. Files that killed processes have half
+    written are removed.
+
+    Parameters
+    ----------
+    directory : str or Path
+
+    Raises
+    ------
+    ModelDirectoryInUse
+        If another process has the lock; names the directory and the process.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    file = _locked_file(directory)
+    try:
+        _remove_partial_files(directory)
+        yield
+    finally:
+        is_ours = _is_at(file, directory / LOCK_FILE)
+        if os.name == "nt":
+            file.close()  # Windows does not remove an open file
+        if is_ours:
+            with suppress(OSError):
+                (directory / LOCK_FILE).unlink()
+        file.close()
+
+
+def is_locked(directory):
+    """Return whether a process has the lock of a directory; the file alone may be a killed process's."""
+    with suppress(OSError), open(Path(directory) / LOCK_FILE, "rb+") as file:
+        try:
+            _lock_file(file)  # freed at once
+        except (BlockingIOError, PermissionError):
+            return True
+    return False
+
+
+def _locked_file(directory):
+    """Open and lock the lock file, which holds the number of our process."""
+    path = directory / LOCK_FILE
+    while True:
+        refuse_link(path)
+        file = open(path, "a+", opener=open_no_link)
+        try:
+            _lock_file(file, patience=0.05)
+        except (BlockingIOError, PermissionError) as error:
+            file.seek(0)
+            owner = file.read().strip() or "unknown"
+            file.close()
+            raise ModelDirectoryInUse(
+                f"{directory} is in use by another process (number {owner}). Wait until it ends, or end it."
+            ) from error
+        if _is_at(file, path):  # else its last owner removed it between our opening and locking it
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+            return file
+        file.close()
+
+
+def _lock_file(file, patience=0):
+    if patience:
+        with suppress(BlockingIOError, PermissionError):
+            return _lock_file(file)
+        time.sleep(patience)  # another process may only have looked (`is_locked`)
+    if os.name == "nt":
+        file.seek(1000)  # behind the text, as Windows does not let others read what is locked
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _is_at(file, path):
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _remove_partial_files(directory):
+    """Remove the half-written files of processes of this machine that no longer run."""
+    for pattern in (f"{PARTIAL}-*", f"*/{PARTIAL}-*"):
+        for file in directory.glob(pattern):
+            machine, _, process = file.name.removeprefix(f"{PARTIAL}-").split("-")[0].rpartition("@")
+            if machine in ("", _machine()) and process.isdecimal() and not _is_running(int(process)):
+                file.unlink(missing_ok=True)
+
+
+def _machine():
+    """Return the name of this machine: processes of others may write to the same directory."""
+    return re.sub("[^A-Za-z0-9.]", "_", platform.node())
+
+
+def _is_running(process):
+    if os.name == "nt":
+        return True  # asking with signal 0, as below, would end the process there
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

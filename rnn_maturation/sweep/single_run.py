@@ -1,0 +1,89 @@
+"""The process that trains one run of a sweep: python -m rnn_maturation.sweep.single_run <task as JSON>.
+
+`runs.train_in_process` starts it and waits for it.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+
+from rnn_maturation.files import ModelDirectoryInUse
+from rnn_maturation.sweep.runs import EXIT_CODES
+
+POLL_S = 0.5  # between two looks whether a model directory is free
+
+
+def main():
+    """Train what the arguments say; return the exit code that says how it ended, and tell the parent why."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent may have been started with these ignored, as shells do
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # with background jobs, and this process inherits that
+    pipe = _take_pipe()
+    threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
+    state, message = _train(json.loads(sys.argv[1]))
+    with contextlib.suppress(OSError), pipe:  # the parent may be no more
+        pipe.write(str(message).encode(errors="replace"))
+    return EXIT_CODES[state]
+
+
+def _take_pipe():
+    """Return the pipe to the parent that our output was; from now on all output goes to the log file, as errors do.
+
+    The reason for the end has a pipe of its own, because the last line of the log file may be another process's.
+    """
+    pipe = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return pipe
+
+
+def _stop_at_end_of_input():
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    signal.raise_signal(signal.SIGTERM)
+
+
+def _train(task):
+    """Return how the training ended, and why."""
+    from rnn_maturation.train import TrainingDiverged
+
+    try:
+        log = _train_when_free(task)
+    except ModelDirectoryInUse as error:
+        return "running", error  # not in the log file, which is that process's
+    except TrainingDiverged as error:
+        return _logged("diverged", error)
+    except ValueError as error:
+        return _logged("refused", str(error).replace("--overwrite (overwrite=True)", "delete this directory"))
+    except OSError as error:
+        return _logged("failed", error)
+    if log["perf_min"][-1] > task["hp"]["target_perf"]:
+        return "trained", ""
+    return "limit", f"reached its maximum of {task['max_trials']} trials; a larger --max_trials goes on with it"
+
+
+def _logged(state, error):
+    print(error)
+    return state, error
+
+
+def _train_when_free(task):
+    """Train; when the model directory is in use, wait: a process that lost its parent ends soon."""
+    from rnn_maturation.train import train
+
+    arguments = {key: value for key, value in task.items() if key not in ("max_trials", "patience")}
+    batch_size = task["hp"].get("batch_size_train", 64)
+    end = time.monotonic() + task["patience"]
+    while True:
+        try:
+            return train(**arguments, max_steps=max(1, task["max_trials"] // batch_size))
+        except ModelDirectoryInUse:
+            if time.monotonic() > end:
+                raise
+            time.sleep(POLL_S)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

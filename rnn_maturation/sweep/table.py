@@ -1,0 +1,177 @@
+"""The table of a sweep, <root>/sweep.csv: how far each run is, how well it performs, how it ended."""
+
+import contextlib
+import csv
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from rnn_maturation.files import atomic_write, is_locked
+from rnn_maturation.model_directory import LOG_FILE, has_hp, has_log, load_hp, load_log
+from rnn_maturation.stages import smooth
+from rnn_maturation.sweep.variants import TrainingRun, find_runs, table_order
+from rnn_maturation.task import rule_name
+
+CRITERIA = (0.35, 0.65, 0.95)  # performance
+SMOOTH_WINDOW = 5  # evaluations, as `print_basic_info` smooths growth curves and the report its crossings
+TABLE_FILE = "sweep.csv"
+COLUMNS = ("variant", "seed", "state", "trials", "perf_min", "wall_s", "message")
+
+
+def sweep_table(runs, outcomes=None):
+    """Return one line per run: how far it is, how well it performs, how long it took.
+
+    Parameters
+    ----------
+    runs : list of TrainingRun
+    outcomes : {TrainingRun: (state, message)}, optional
+        How the runs ended; by default, what their folders tell. A run that a process trains now is 'running'.
+
+    Returns
+    -------
+    pandas.DataFrame
+        variant, seed, state, trials, perf_min, wall_s (s of training), message, and for each rule perf_<rule>, the
+        performance at the end, and <rule>_to_0.35, _0.65, _0.95, see `trials_to_criterion`.
+    """
+    rows = [_row(run, *(outcomes or {}).get(run, (None, ""))) for run in runs]
+    present = {key for row in rows for key in row}
+    of_rules = [c for rule in rule_name for c in (f"perf_{rule}", *(f"{rule}_to_{level}" for level in CRITERIA))]
+    columns = [*COLUMNS, *(column for column in of_rules if column in present)]
+    return pd.DataFrame(rows, columns=columns).convert_dtypes()
+
+
+def _row(run, state, message):
+    row = {}
+    if is_locked(run.model_dir):  # by whatever process; how it ended before is no longer true
+        state, message = "running", ""
+    try:
+        row = reached(run)
+        if state in (None, "limit", "stopped") and is_trained(run):  # since then, too
+            state, message = "trained", ""
+    except (FileNotFoundError, NotADirectoryError):  # not begun
+        pass
+    except (OSError, ValueError) as error:
+        state, message = state or "failed", message or str(error)
+    return {"variant": run.variant, "seed": run.seed, "state": state or "unfinished", "message": message, **row}
+
+
+def is_trained(run):
+    """Return whether a run has reached its target; FileNotFoundError when it has no log."""
+    return has_hp(run.model_dir) and reached(run)["perf_min"] > load_hp(run.model_dir)["target_perf"]
+
+
+def reached(run):
+    """Return the part of a table's line that comes from a run's log; FileNotFoundError when there is none."""
+    return _read_log(run.model_dir, (Path(run.model_dir) / LOG_FILE).stat().st_mtime_ns)
+
+
+@cache
+def _read_log(model_dir, _):
+    """Read the log again only when its time has changed."""
+    log = load_log(model_dir)
+    if not log["trials"]:
+        raise FileNotFoundError(f"{model_dir} has an empty log")
+    missing = [key for key in ("perf_min", "times") if key not in log]
+    if missing:
+        raise ValueError(f"{model_dir}/{LOG_FILE} is damaged: it has no {', '.join(missing)}")
+    row = {"trials": log["trials"][-1], "perf_min": log["perf_min"][-1], "wall_s": round(log["times"][-1], 1)}
+    for rule in [rule for rule in rule_name if f"perf_{rule}" in log]:
+        row[f"perf_{rule}"] = log[f"perf_{rule}"][-1]
+        row.update({f"{rule}_to_{level}": trials_to_criterion(log, rule, level) for level in CRITERIA})
+    return row
+
+
+def trials_to_criterion(log, rule, criterion):
+    """Return the trial number at which the smoothed performance of a rule first reaches a criterion.
+
+    Parameters
+    ----------
+    log : dict
+    rule : str
+    criterion : float
+        Performance, 0 to 1.
+
+    Returns
+    -------
+    int or None
+        None if the performance never reaches the criterion.
+    """
+    where = np.flatnonzero(smooth(log[f"perf_{rule}"], SMOOTH_WINDOW) >= criterion)
+    return int(log["trials"][where[0]]) if where.size else None
+
+
+def write_table(root, outcomes=None):
+    """Write <root>/sweep.csv anew, with all runs that are on disk or in `outcomes`.
+
+    How other runs ended is taken over from the file that is there.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder of the runs.
+    outcomes : {TrainingRun: (state, message)}, optional
+
+    Returns
+    -------
+    pandas.DataFrame
+        What was written.
+    """
+    runs = sorted({*find_runs(root), *(outcomes or {})}, key=table_order)
+    table = sweep_table(runs, with_earlier(root, outcomes or {}))
+    Path(root).mkdir(parents=True, exist_ok=True)
+    with atomic_write(Path(root) / TABLE_FILE) as temporary:
+        table.to_csv(temporary, index=False)
+    return table
+
+
+def with_earlier(root, outcomes):
+    """Return outcomes together with those in the file that is there.
+
+    That file knows more of a run that another sweep trains, which is 'running' here.
+    """
+    return {**earlier_outcomes(root), **{run: told for run, told in outcomes.items() if told[0] != "running"}}
+
+
+def earlier_outcomes(root):
+    """Return the states in the file that is there, of runs on disk that have not been trained to their target since.
+
+    Parameters
+    ----------
+    root : str or Path
+
+    Returns
+    -------
+    {TrainingRun: (state, message)}
+    """
+    path, outcomes = Path(root) / TABLE_FILE, {}
+    if not path.exists():
+        return outcomes
+    on_disk = {(run.variant, str(run.seed)): run for run in find_runs(root)}
+    with (
+        open(path, newline="", encoding="utf-8", errors="replace") as file,
+        contextlib.suppress(csv.Error),  # what follows in the file is unknown
+    ):
+        for row in csv.DictReader(file):
+            run = on_disk.get((row.get("variant"), row.get("seed")))
+            if run and row.get("state") in ("limit", "diverged", "refused", "failed", "stopped"):
+                with contextlib.suppress(OSError, ValueError):
+                    if not (has_log(run.model_dir) and is_trained(run)):
+                        outcomes[run] = row["state"], row.get("message") or ""
+    return outcomes
+
+
+def table_text(table):
+    """Return the first columns of a sweep's table as text: state, trials, performance and time of each run."""
+    shown = pd.DataFrame(
+        {
+            "run": [TrainingRun(*which).name for which in zip(table["variant"], table["seed"], strict=True)],
+            "state": table["state"],
+            "trials": [f"{n:,}" if pd.notna(n) else "-" for n in table["trials"]],
+            "worst rule": [f"{p:.3f}" if pd.notna(p) else "-" for p in table["perf_min"]],
+            "time": [str(timedelta(seconds=int(s))) if pd.notna(s) else "-" for s in table["wall_s"]],
+        }
+    )
+    return shown.to_string(index=False)
