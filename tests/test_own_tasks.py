@@ -277,7 +277,7 @@ def test_the_processes_of_a_sweep_and_of_a_pool_know_the_tasks(example, tmp_path
 
 
 def test_a_new_process_reads_the_files_that_the_environment_names():
-    code = "from rnn_maturation import variants; print(variants.VARIANTS['two_items'].trained_rules)"
+    code = "from rnn_maturation.sweep import variants; print(variants.VARIANTS['two_items'].trained_rules)"
     environment = {**os.environ, TASKS_VARIABLE: os.pathsep.join([str(EXAMPLE)] * 2)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "['odr', 'two_items']\n", done.stderr

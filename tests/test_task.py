@@ -473,11 +473,11 @@ def test_evaluation_has_16_batches_by_default():
     ("odrd", "test-8-0", {}, "Mode test-8-0 .* from 0 to 7"),
     ("odrd", "test-0-8", {}, "Mode test-0-8 .* from 0 to 7"),
     ("odrd", "test--1-0", {}, "Mode test--1-0"),
-    ("odrd", "random", {}, "batch_size is None"),
-    ("odrd", "random", {"batch_size": 0}, "batch_size is 0: .* at least 1"),
-    ("odrd", "random", {"batch_size": -3}, "batch_size is -3"),
-    ("odrd", "random", {"batch_size": 2.0}, "batch_size is 2.0: .* whole number"),
-    ("odrd", "random", {"batch_size": True}, "batch_size is True"),
+    ("odrd", "random", {}, "batch_size must be .*, not None"),
+    ("odrd", "random", {"batch_size": 0}, "batch_size must be .* at least 1, not 0"),
+    ("odrd", "random", {"batch_size": -3}, "batch_size must be .*, not -3"),
+    ("odrd", "random", {"batch_size": 2.0}, "batch_size must be a whole number .*, not 2.0"),
+    ("odrd", "random", {"batch_size": True}, "batch_size must be .*, not True"),
     ("odr", "random", {"batchsize": 2}, "Unknown keyword batchsize: choose one of batch_size, rule_on"),
     ("odr", "test", {"n_batches": 2}, "Unknown keyword n_batches"),
     ("odr", "random", {"batch_size": 2, "replace_rule": "odr500"}, "odr500"),
@@ -506,7 +506,7 @@ def test_bad_hyper_parameters_are_named(changes, message):
         generate_trials("gap", {**make_hp(), **changes}, "random", batch_size=2)
 
 
-@pytest.mark.parametrize("sizes, message", [((0, 4), "batch_size is 0"), ((4, 0), "n_batches is 0")])
+@pytest.mark.parametrize("sizes, message", [((0, 4), "batch_size must be .*, not 0"), ((4, 0), "n_batches must be .*, not 0")])
 def test_bad_evaluation_sizes_are_named(sizes, message):
     with pytest.raises(ValueError, match=message):
         generate_evaluation("odr", make_hp(), *sizes)
@@ -535,7 +535,7 @@ def test_a_bare_trial_is_at_rest():
     assert trial.x.shape == (10, 3, 15) and not trial.x.any()
     assert (trial.y == np.float32(0.05)).all() and (trial.y_loc == -1).all()
     assert trial.input_loc == trial.output_loc == trial.distract_loc == []
-    with pytest.raises(ValueError, match="batch_size is 0"):
+    with pytest.raises(ValueError, match="batch_size must be .*, not 0"):
         Trial(make_hp(), 10, 0)
     with pytest.raises(ValueError, match="tdim is 10.5"):
         Trial(make_hp(), 10.5, 3)
