@@ -537,7 +537,7 @@ def test_a_bare_trial_is_at_rest():
     assert trial.input_loc == trial.output_loc == trial.distract_loc == []
     with pytest.raises(ValueError, match="batch_size must be .*, not 0"):
         Trial(make_hp(), 10, 0)
-    with pytest.raises(ValueError, match="tdim is 10.5"):
+    with pytest.raises(ValueError, match="tdim must be .*, not 10.5"):
         Trial(make_hp(), 10.5, 3)
 
 
