@@ -1,10 +1,10 @@
-"""How fast the analyses are, each beside the plain way it replaces, and that both give the same.
+"""Measure how fast the analyses are beside plain implementations, and compare the results of both.
 
     python -m benchmarks.analysis [--modeldir data/6tasks_pretrained] [--full]      about 3 minutes on two cores
     python -m benchmarks.analysis --whole [--modeldir data/6tasks]                  Main_analysis.py, time and memory
 
-A plain way that takes minutes is run in part (every so many training windows or penalties) and scaled up; --full runs
-all of it.
+A plain implementation that takes minutes is run for a part of the training windows or penalties, and its time is
+scaled up; --full runs all of it.
 """
 
 import argparse
@@ -29,11 +29,11 @@ RULE, EPOCH = "odr", "delay1"
 N_CHECKPOINTS = 20  # for compute_H
 
 
-# -------------------------------------------------------------------------------------------------- the plain ways
+# ---------------------------------------------------------------------------------------------- plain implementations
 
 
 def plain_selectivity(activity, locations, epochs, epoch):
-    """ANOVA p (n_units,) and the t-tests' p (n_units, n_locations), unit by unit."""
+    """Return p of the ANOVA (n_units,) and of the t-tests (n_units, n_locations), computed unit by unit."""
     fix, stim, rate = (slice(*epochs[name]) for name in ("fix1", "stim1", epoch))
     p_anova, p_ttest = [], []
     for unit in range(activity.shape[2]):
@@ -50,7 +50,7 @@ def plain_selectivity(activity, locations, epochs, epoch):
 
 
 def plain_activity(hp, model_dir, trial_num):
-    """Activity of a checkpoint in a graph and a session of its own."""
+    """Return the activity of a checkpoint, computed in a graph and a session of its own."""
     import tensorflow as tf
 
     from rnn_maturation.analysis.conditions import test_trials
@@ -68,7 +68,7 @@ def plain_activity(hp, model_dir, trial_num):
 
 
 def plain_decoder_row(rates, locations, window, test_num):
-    """Scores of the classifier trained at one window, at all windows one by one."""
+    """Return the scores, at all windows one by one, of the classifier trained at one window."""
     held_out = np.arange(len(locations)) % (len(locations) // len(np.unique(locations))) < test_num
     model = SVC().fit(rates[window][~held_out], locations[~held_out])
     scores = [model.score(of_window, locations) for of_window in rates]
@@ -77,7 +77,7 @@ def plain_decoder_row(rates, locations, window, test_num):
 
 
 def plain_dpca(mean, parts, regularizer, n_components):
-    """Demixed PCA as the textbook has it: {part: (decoder, encoder)} from the full data's singular vectors."""
+    """Return {part: (decoder, encoder)} of a demixed PCA, computed from singular vectors of the full data."""
     n_units = len(mean)
     ridge = regularizer * (mean**2).sum()
     gram = mean @ mean.T + ridge**2 * np.eye(n_units)
@@ -91,7 +91,7 @@ def plain_dpca(mean, parts, regularizer, n_components):
 
 
 def plain_dpca_error(mean, parts, fits):
-    """Error of a fit on held-out data."""
+    """Return the error of a fit on held-out data."""
     error = 0.0
     for name, (decoder, encoder) in fits.items():
         own = (encoder * decoder).sum(axis=1)
@@ -100,7 +100,7 @@ def plain_dpca_error(mean, parts, fits):
 
 
 def plain_psths(activity, locations, neuron_info, fixation):
-    """PSTHs of selective units: loops over units, trials, and time."""
+    """Return the PSTHs of selective units, computed in loops over units, trials and time."""
     psths = []
     for unit, _, preferred in sorted(neuron_info["selective_neurons"]):
         total = np.zeros(len(activity))
@@ -119,7 +119,7 @@ def plain_psths(activity, locations, neuron_info, fixation):
 
 
 def timed(action, *arguments, repeats=1):
-    """Result and shortest time of some runs, s."""
+    """Return the result and the shortest time of some runs, in s."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -232,7 +232,7 @@ def compare(model_dir, everything):
 
 
 def run_main_analysis(model_dir):
-    """Main_analysis.py as shipped, on a copy of the run without what earlier analyses left in it."""
+    """Run Main_analysis.py on a copy of the run that has no files of earlier analyses; print its time and memory."""
     script = Path(__file__).resolve().parents[1] / "Main_analysis.py"
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / Path(model_dir).resolve().name
@@ -248,13 +248,13 @@ def run_main_analysis(model_dir):
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = usage.ru_utime + usage.ru_stime
     print(f"Main_analysis.py: {seconds:.0f} s ({cpu:.0f} s of processor time), {usage.ru_maxrss / 1e6:.2f} GB at most,")
-    print(f"{n_figures} figures; the aim is 6 minutes and 2 GB on two cores for a run of 400 to 500 checkpoints.")
+    print(f"{n_figures} figures; the aim is 2 minutes and 2 GB on two cores for a run of 370 checkpoints.")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--modeldir", default="data/6tasks_pretrained")
-    parser.add_argument("--full", action="store_true", help="run all of the plain ways")
+    parser.add_argument("--full", action="store_true", help="run the plain implementations completely")
     parser.add_argument("--whole", action="store_true", help="run Main_analysis.py on the model instead")
     options = parser.parse_args()
     if options.whole:

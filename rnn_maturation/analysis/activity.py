@@ -206,6 +206,21 @@ def location_means(hp, model_dir, trial_num, rule, activity=None, locations=None
     return remembered(compute, "location means", hp, model_dir, trial_num, rule, str(where.tolist()))
 
 
+def conditions_text(info):
+    """Return the locations and epochs of the test trials as a text that identifies them.
+
+    Parameters
+    ----------
+    info : dict
+        'in_loc' (n_trials,) and 'epoch_info' {epoch: (start, end)}, as `conditions.task_info` returns it.
+
+    Returns
+    -------
+    str
+    """
+    return str((np.asarray(info["in_loc"]).tolist(), info["epoch_info"]))
+
+
 def averaging_matrix(locations):
     """Return the matrix (n_locations, n_trials) that averages over the trials of each location, in ascending order."""
     members = np.unique(locations)[:, None] == np.asarray(locations)

@@ -9,7 +9,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.svm import SVC
 
 from rnn_maturation import figures
-from rnn_maturation.analysis.activity import Get_H
+from rnn_maturation.analysis.activity import Get_H, conditions_text
 from rnn_maturation.analysis.conditions import task_info
 from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.parallel import in_order
@@ -131,7 +131,7 @@ def Decoder_analysis(
         settings = hp["dt"], window_size, stride, test_num, holdout, info["epoch_info"], title
         return compute_decoder_scores(activity, info["in_loc"], *settings)
 
-    details = task_mode, window_size, stride, test_num, holdout
+    details = task_mode, window_size, stride, test_num, holdout, conditions_text(info)
     result = remembered(compute, "decoder", hp, model_dir, trial_num, rule, *details)
     if save:
         stem = f"{rule}_{trial_num}_w{window_size * hp['dt']:g}ms_s{stride * hp['dt']:g}ms"

@@ -9,7 +9,7 @@ from scipy.linalg import eigh
 from threadpoolctl import threadpool_limits
 
 from rnn_maturation import figures
-from rnn_maturation.analysis.activity import Get_H
+from rnn_maturation.analysis.activity import Get_H, conditions_text
 from rnn_maturation.analysis.conditions import task_info
 from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.recorded import load_recorded_trials
@@ -345,7 +345,8 @@ def neuron_dPCA(
         activity = Get_H(hp, model_dir, trial_num, rule, task_mode=task_mode)
         return compute_demixed_pca(activity, info["in_loc"], hp["dt"], info["epoch_info"], locations)
 
-    result = remembered(compute, "demixed PCA", hp, model_dir, trial_num, rule, task_mode, str(locations))
+    details = task_mode, str(locations), conditions_text(info)
+    result = remembered(compute, "demixed PCA", hp, model_dir, trial_num, rule, *details)
     title = f"{rule_name[rule]} at {trial_num} trials, performance {performance_at(log, rule, trial_num):.2f}"
     limits = {"t": tcomp_ylim, "s": scomp_ylim, "st": stcomp_ylim}
     inverted = _inverted(invert_tcomp_y, invert_scomp_y, invert_stcomp_y)

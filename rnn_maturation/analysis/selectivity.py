@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import special
 
 from rnn_maturation import figures
-from rnn_maturation.analysis.activity import Get_H, averaging_matrix, location_means
+from rnn_maturation.analysis.activity import Get_H, averaging_matrix, conditions_text, location_means
 from rnn_maturation.analysis.conditions import as_list, check_epochs, task_info
 from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.parallel import in_order
@@ -149,7 +149,7 @@ def checkpoint_summary(hp, model_dir, trial_num, rule, activity=None, conditions
         title = f"{rule_name[rule]} at {trial_num} trials"
         return {e: compute_neuron_info(obtain(), locations, epochs, e, **criteria, title=title) for e in epochs}
 
-    details = str(locations.tolist()), str(epochs), str(criteria)
+    details = conditions_text(info), str(criteria)
     infos = remembered(compute, "neuron info", hp, model_dir, trial_num, rule, *details)
     return location_means(hp, model_dir, trial_num, rule, obtain, locations), infos
 
@@ -426,12 +426,12 @@ def one_way_anova(rates, groups):
     index = np.unique(groups, return_inverse=True)[1]
     members = (np.arange(index.max() + 1)[:, None] == index).astype(float)
     with np.errstate(divide="ignore", invalid="ignore"):
-        centred = np.where(valid, rates, 0) - np.where(valid, rates, 0).sum(axis=0) / valid.sum(axis=0)
+        centered = np.where(valid, rates, 0) - np.where(valid, rates, 0).sum(axis=0) / valid.sum(axis=0)
         counts = members @ valid
-        means = (members @ np.where(valid, centred, 0)) / counts
+        means = (members @ np.where(valid, centered, 0)) / counts
         n_groups, n_trials = (counts > 0).sum(axis=0), valid.sum(axis=0)
         between = np.where(counts > 0, counts * means**2, 0).sum(axis=0) / (n_groups - 1)
-        within = np.where(valid, (centred - means[index]) ** 2, 0).sum(axis=0) / (n_trials - n_groups)
+        within = np.where(valid, (centered - means[index]) ** 2, 0).sum(axis=0) / (n_trials - n_groups)
         varies = np.where(valid, rates, -np.inf).max(axis=0) > np.where(valid, rates, np.inf).min(axis=0)
         f = np.where(varies & (n_groups > 1) & (n_trials > n_groups), between / within, np.nan)
     return f, special.fdtrc(n_groups - 1, n_trials - n_groups, f)
