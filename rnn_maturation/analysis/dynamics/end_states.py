@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from rnn_maturation.analysis.dynamics.fixed_points import SAME_POINT, TOLERANCE, fixed_points_at, newton
 from rnn_maturation.analysis.dynamics.saving import save_table
@@ -446,13 +447,14 @@ def end_state_analysis(hp, model_dir, trial_num, rule, epoch="delay1", n_locatio
     task = task_input(rule, hp, n_locations)
     inputs, steps = task.held(epoch), task.steps(epoch)
     network = network_at(hp, model_dir, trial_num)
-    states = network.run(task.inputs[: steps.stop])
-    starts = states[steps.start - 1] if steps.start else np.zeros((n_locations, network.n_state))
-    found = fixed_points_at(network, task, epoch, states, with_slow_points=False)
     end = task.go if task.go > steps.start else steps.stop
     labels = {"rule": rule, "epoch": epoch, "trial_num": trial_num}
     labels["trained_delay_s"] = (end - steps.start) * task.dt / 1000
-    result = compute_end_state(network, inputs, starts, task.dt, found, hold_s, **labels)
+    with threadpool_limits(1, user_api="blas"):  # the products are too small to be shared out
+        states = network.run(task.inputs[: steps.stop])
+        starts = states[steps.start - 1] if steps.start else np.zeros((n_locations, network.n_state))
+        found = fixed_points_at(network, task, epoch, states, with_slow_points=False)
+        result = compute_end_state(network, inputs, starts, task.dt, found, hold_s, **labels)
     if save:
         save_table(result, model_dir, rule, epoch, f"{rule}_{epoch}_{trial_num}_end_state")
     return result

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import least_squares
+from threadpoolctl import threadpool_limits
 
 from rnn_maturation.analysis.dynamics.spectrum import frequency_hz, leading_pair, memory_time_s, sorted_eigenvalues
 from rnn_maturation.analysis.dynamics.step import network_at
@@ -519,7 +520,8 @@ def fixed_point_analysis(hp, model_dir, trial_num, rule, epoch="delay1", n_start
     task = task_input(rule, hp, hp["n_eachring"])
     task.held(epoch)
     network = network_at(hp, model_dir, trial_num)
-    result = fixed_points_at(network, task, epoch, network.run(task.inputs), n_starts, trial_num=trial_num)
+    with threadpool_limits(1, user_api="blas"):  # the products are too small to be shared out
+        result = fixed_points_at(network, task, epoch, network.run(task.inputs), n_starts, trial_num=trial_num)
     if save:
         from rnn_maturation.figures import save_figure
 
