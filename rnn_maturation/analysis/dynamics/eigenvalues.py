@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-import numpy as np
 import pandas as pd
 
 from rnn_maturation.analysis.dynamics.fixed_points import N_STARTS, fixed_points_at
@@ -149,7 +148,8 @@ def eigenvalue_growth_analysis(
 
     rows, spectra = [], {}
     for row, spectrum in in_order(of_checkpoint, trials, f"eigenvalues {rule} {epoch}"):
-        trial, perf = row.pop("trial"), performance[row["trial"]]
+        trial = row.pop("trial")
+        perf = performance[trial]
         rows.append({"trial": trial, "stage": stage_of(perf, hp), "performance": perf, **row})
         if spectrum is not None:
             spectra[trial] = spectrum

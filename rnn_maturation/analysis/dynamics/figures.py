@@ -56,7 +56,8 @@ def fixed_points(result):
             left.plot([pair.real] * 2, [pair.imag, -pair.imag], "o", color=ROTATION_COLOR, label=text)
         left.axhline(0, color="0.9", linewidth=0.6, zorder=0)
         left.set(xlabel="Real part", ylabel="Imaginary part", aspect="equal", title="Eigenvalues of a time step")
-        left.legend(loc="upper left" if len(result.states) < 4 else "best", fontsize=7)
+        if len(result.states):
+            left.legend(loc="upper left", fontsize=7)
         mean = result.starts.mean(axis=0)
         axes = np.linalg.svd(result.starts - mean, full_matrices=False)[2][:2].T
         starts, points, slow = (
@@ -74,7 +75,7 @@ def fixed_points(result):
             fill = "black" if stable else "white"
             right.plot(*point, "o", color="black", markerfacecolor=fill, markersize=8, label=f"fixed point {k}: {kind}")
         right.set(xlabel="First component of the starts", ylabel="Second component", title="Fixed points and starts")
-        right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=7, ncols=2)
+        right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=7)
         figure.suptitle(_title(result, "Fixed points"), fontsize=10)
     return figure
 

@@ -19,6 +19,7 @@ from rnn_maturation.model_directory import atomic_write, figure_dir
 TOLERANCE = 1e-9  # residual at which a start has converged
 SAME_POINT = 1e-5  # largest difference of any unit between two computations of one point
 SAME_SLOW_POINT = 1e-2  # the same of slow points: minima are found less sharply than zeros
+IS_LEVEL = 1e-3  # gradient of the residual's norm at a local minimum, per unit of activity; about 1 elsewhere
 N_ATTEMPTS, MOVE_STEPS = 3, 25
 N_STARTS = 64
 MAX_ITERATIONS = 60
@@ -340,7 +341,7 @@ def descend(network, drive, states):
     ends : (n, n_state) array
     residuals : (n,) array
     is_minimum : (n,) bool array
-        The gradient of the squared residual is zero, to 1e-4 of what it could be.
+        The gradient of the residual's norm is zero, to `IS_LEVEL`.
     """
     ends, residuals, is_minimum = [], [], []
     for state in states:
@@ -353,7 +354,7 @@ def descend(network, drive, states):
         )
         ends.append(fit.x)
         residuals.append(np.linalg.norm(fit.fun))
-        is_minimum.append(np.linalg.norm(fit.grad) <= 1e-4 * residuals[-1] * np.linalg.norm(fit.jac, 2))
+        is_minimum.append(np.linalg.norm(fit.grad) <= IS_LEVEL * residuals[-1])
     return np.array(ends).reshape(-1, network.n_state), np.array(residuals), np.array(is_minimum, dtype=bool)
 
 
