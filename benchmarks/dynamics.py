@@ -54,7 +54,7 @@ def plain_newton(network, drive, start):
 
 
 def plain(network, task):
-    """Fixed points and eigenvalues the plain way: (eigenvalues of one found, number of starts that converged)."""
+    """Return the eigenvalues of one fixed point and the number of starts that converged, the plain way."""
     states = network.run(task.inputs)
     starts, drive = starts_of(network, task, EPOCH, states[:, ::8]), network.drive(task.held(EPOCH))
     ends = [plain_newton(network, drive, start) for start in starts]
@@ -63,18 +63,19 @@ def plain(network, task):
 
 
 def shared(network, task):
-    """The same with `fixed_points_at`."""
+    """Return the same with `fixed_points_at`."""
     found = fixed_points_at(network, task, EPOCH, network.run(task.inputs), with_slow_points=False)
     return found.eigenvalues[0], found.n_converged
 
 
 def seconds(function, *arguments):
-    """Result and processor time."""
+    """Return a result and its processor time."""
     start = time.process_time()
     return function(*arguments), time.process_time() - start
 
 
 def main():
+    """Run both ways on two checkpoints and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--modeldir", default="data/6tasks_pretrained")
     parser.add_argument("--pairs", type=int, default=5)

@@ -21,8 +21,8 @@ class EigenvalueGrowthResult(TableResult):
     Attributes
     ----------
     values : pandas.DataFrame
-        trial; stage; performance; n_fixed_points; n_converged of n_starts; of the fixed point nearest to the mean state of
-        the epoch: largest_modulus, largest_is_complex, n_unstable, and of its leading complex pair pair_modulus,
+        trial; stage; performance; n_fixed_points; n_converged of n_starts; of the fixed point nearest to the mean state
+        of the epoch: largest_modulus, largest_is_complex, n_unstable, and of its leading complex pair pair_modulus,
         frequency_hz, memory_time_s (infinite from a modulus of 1 on); participation_ratio, the dimensionality of the
         epoch's activity over times and directions; rotation_size, the root mean square over directions of the distance
         of the states at the end of the epoch from their mean. Where no start converged, eigenvalues are nan.
@@ -72,7 +72,7 @@ class EigenvalueGrowthResult(TableResult):
 
 
 def compute_growth_row(network, task, epoch, n_starts=N_STARTS, trial_num=None):
-    """Fixed points, eigenvalues and size of the delay activity of one network.
+    """Compute fixed points, eigenvalues and the size of the delay activity of one network.
 
     Parameters
     ----------

@@ -3,9 +3,9 @@
 A cycle of a network that goes in time steps is an invariant closed curve on which the states of successive rounds do
 not fall on each other, since its period is no whole number of steps. Here the states between two steps are interpolated
 by cubic polynomials through four steps, which makes the return to a plane across the curve (Poincaré section) a smooth
-map. Its fixed point is found by Newton's method, its eigenvalues are the cycle's Floquet multipliers, and the time until
-the return is the period. The error is of the fourth order in the angle that a step turns: about 1e-5 of the amplitude
-for 70 steps per round.
+map. Its fixed point is found by Newton's method, its eigenvalues are the cycle's Floquet multipliers, and the time
+until the return is the period. The error is of the fourth order in the angle that a step turns: about 1e-5 of the
+amplitude for 70 steps per round.
 """
 
 from collections import deque
@@ -65,11 +65,11 @@ class EndStateResult(MappingResult):
     ----------
     kind : str
         'fixed point': all locations end in the same one, the location is forgotten. 'fixed points': they end, or creep,
-        in different places, the location is kept. 'cycle': all end on cycles. 'other': none of these, or not the same for
-        all locations.
+        in different places, the location is kept. 'cycle': all end on cycles. 'other': none of these, or not the same
+        for all locations.
     period_ms, amplitude : float
-        Of the cycle; period nan without one. The amplitude is the root mean square distance from the mean state, without
-        a cycle that of the last 10 s of the hold (mean over locations).
+        Of the cycle; period nan without one. The amplitude is the root mean square distance from the mean state;
+        without a cycle that of the last 10 s of the hold (mean over locations).
     multipliers : (n_state - 1,) complex array or None
         Floquet multipliers of the cycle, largest modulus first, without the one along it.
     n_end_states : int
@@ -191,8 +191,8 @@ def first_return(network, drive, start, center, normal, n_expected):
     Returns
     -------
     (state, derivative, period, orbit) or None
-        The state at the return (n_state,), its derivative with respect to `start` (n_state, n_state), the time in steps,
-        and the states of the round. None when it does not come back within twice the expected time.
+        The state at the return (n_state,), its derivative with respect to `start` (n_state, n_state), the time in
+        steps, and the states of the round. None when it does not come back within twice the expected time.
     """
     state, rows = start, np.eye(network.n_state)  # row i: derivative of the state in the direction i
     orbit, last = [start], deque([(start, rows)], maxlen=4)

@@ -10,6 +10,7 @@ from rnn_maturation.figures import STAGE_COLOURS, STAGE_MARKERS, STYLE, _locatio
 from rnn_maturation.task import rule_name
 
 CHANCE = 0.2
+LONGEST_SHOWN_S = 20  # memory time; longer ones, and those without end, are drawn above it
 PLATEAU_COLOR = "0.45"
 ROTATION_COLOR, RANDOM_COLOR, PRINCIPAL_COLOR = "#c8191e", "0.6", "#1f5fd0"
 
@@ -60,9 +61,7 @@ def fixed_points(result):
             left.legend(loc="upper left", fontsize=7)
         mean = result.starts.mean(axis=0)
         axes = np.linalg.svd(result.starts - mean, full_matrices=False)[2][:2].T
-        starts, points, slow = (
-            (states - mean) @ axes for states in (result.starts, result.states, result.slow_points)
-        )
+        starts, points, slow = ((states - mean) @ axes for states in (result.starts, result.states, result.slow_points))
         failed = result.end_residuals > 1e-9
         right.plot(*starts[~failed].T, ".", color="0.7", label=f"{(~failed).sum()} starts that converged")
         if failed.any():
@@ -81,7 +80,7 @@ def fixed_points(result):
 
 
 def eigenvalue_growth(result):
-    """Draw memory time and performance against trials, and eigenvalues of four stages (`eigenvalue_growth_analysis`)."""
+    """Draw memory time and performance against trials, and four spectra (`eigenvalue_growth_analysis`)."""
     table = result.values
     trials, memory = table.trial / 1000, table.memory_time_s.to_numpy(dtype=float)
     with matplotlib.rc_context(STYLE):
@@ -90,8 +89,8 @@ def eigenvalue_growth(result):
             [["memory", "plateau", "early"], ["performance", "mid", "mature"]], width_ratios=[2.4, 1, 1]
         )
         ax, ax_perf = axes["memory"], axes["performance"]
-        finite, endless = np.isfinite(memory), np.isinf(memory)
-        top = max(10.0, 3 * memory[finite].max()) if finite.any() else 10.0
+        endless = memory > LONGEST_SHOWN_S
+        finite, top = memory <= LONGEST_SHOWN_S, 1.8 * LONGEST_SHOWN_S
         ax.axhline(result.trained_delay_s, color="0.5", linestyle="--", linewidth=0.9)
         ax.annotate(
             f"trained delay, {result.trained_delay_s:g} s",
@@ -110,9 +109,9 @@ def eigenvalue_growth(result):
             ax_perf.plot(
                 trials[mine], table.performance[mine], STAGE_MARKERS[stage], color=color, markersize=3, label=stage
             )
-        ax.set(yscale="log", ylabel="Memory time of the leading\ncomplex pair (s)", ylim=(None, 1.6 * top))
-        ticks = [tick for tick in (0.03, 0.1, 0.3, 1, 3, 10, 30, 100) if tick < 0.7 * top]
-        ax.set_yticks([*ticks, top], [*(f"{tick:g}" for tick in ticks), "∞"])
+        ax.set(yscale="log", ylabel="Memory time of the leading\ncomplex pair (s)", ylim=(0.05, 1.5 * top))
+        ticks = [0.1, 0.3, 1, 3, 10]
+        ax.set_yticks([*ticks, top], [*(f"{tick:g}" for tick in ticks), f"{LONGEST_SHOWN_S:g}+"])
         ax.set_yticks([], minor=True)
         ax.tick_params(labelbottom=False)
         ax.set_title(_title(result, "Memory time"))

@@ -468,7 +468,7 @@ def starts_of(network, task, epoch, states, n_starts=N_STARTS, seed=0):
 
 
 def fixed_points_at(network, task, epoch, states, n_starts=N_STARTS, with_slow_points=True, trial_num=None):
-    """Fixed points of a network under an epoch's input, from its trials at all directions.
+    """Find the fixed points of a network under an epoch's input, from its trials in all directions.
 
     Parameters
     ----------

@@ -114,11 +114,11 @@ def compute_lesions(network, tasks, groups, n_draws=N_DRAWS, seed=0):
 
 
 def unit_groups(hp, model_dir, trial_num, network, rule, epoch):
-    """Groups of units of a checkpoint, {one of `GROUPS`: int array of units}.
+    """Return groups of units of a checkpoint, {one of `GROUPS`: int array of units}.
 
-    Selective, excited, inhibited and mixed are those of `generate_neuron_info` (the last three in `epoch`); the halves of
-    the rotation are split at the median participation in the leading complex pair. A group can be empty: the halves
-    are when there is no fixed point with a complex pair.
+    Selective, excited, inhibited and mixed units are those of `generate_neuron_info` (the last three in `epoch`). The
+    halves of the rotation are split at the median participation in the leading complex pair; they are empty when there
+    is no fixed point with a complex pair.
     """
     trials = test_trials(hp, rule)
     locations = np.array(trials.input_loc)[: trials.batch_size].argmax(axis=1)

@@ -110,7 +110,9 @@ def timing(delays):
     """
     table = delays.to_frame()
     at = {f"after_{ms}": table.performance[table.delay_ms == ms] for ms in (1000, 1500, 2000)}
-    return {name: float(v.iloc[0]) if len(v) else np.nan for name, v in at.items()} | {"trial": int(table.trial.iloc[0])}
+    return {name: float(v.iloc[0]) if len(v) else np.nan for name, v in at.items()} | {
+        "trial": int(table.trial.iloc[0])
+    }
 
 
 def oscillation(fixed_points):
@@ -150,8 +152,8 @@ def hidden_progress(growth, start, end):
     Returns
     -------
     dict
-        first_s, last_s (medians over the first and last fifth of the plateau), ratio, plateau (trials). All but the last
-        are nan for a plateau that is shorter than 100,000 trials or without checkpoints in a fifth.
+        first_s, last_s (medians over the first and last fifth of the plateau), ratio, plateau (trials). All but the
+        last are nan for a plateau that is shorter than 100,000 trials or without checkpoints in a fifth.
     """
     length = np.nan if start is None or end is None else end - start
     numbers = {"first_s": np.nan, "last_s": np.nan, "ratio": np.nan, "plateau": float(length)}

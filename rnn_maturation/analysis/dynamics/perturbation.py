@@ -69,8 +69,9 @@ def random_planes(n_state, n_planes, seed=0):
 def compute_kicks(network, task, epoch, jacobian, kick_deg=KICK_DEG, every_ms=KICK_EVERY_MS, planes=()):
     """Advance the rotation at times of a delay and see how far the saccade moves.
 
-    A kick turns what a direction's state differs by from the mean over directions, as far as it lies in the leading complex
-    pair, by an angle: as if the rotation were ahead by that much. In a random plane a kick has the same length.
+    A kick takes what a direction's state differs by from the mean over directions, as far as it lies in the leading
+    complex pair, and turns it by an angle: as if the rotation were ahead by that much. In a random plane a kick has the
+    same length.
 
     Parameters
     ----------
@@ -160,9 +161,9 @@ def compute_perturbation(network, task, epoch, tasks, kick_deg=KICK_DEG, n_plane
     found = fixed_points_at(network, task, epoch, states, with_slow_points=False)
     if np.isnan(found.pair):
         raise ValueError(
-            f"Checkpoint {trial_num} has {len(found.states)} fixed points in {epoch} of {task.rule} ({found.n_converged} "
-            f"of {found.n_starts} starts converged), none with a complex pair of eigenvalues: there is no rotation to "
-            "perturb. Choose another checkpoint; eigenvalue_growth_analysis shows where there is one."
+            f"Checkpoint {trial_num} has {len(found.states)} fixed points in {epoch} of {task.rule} "
+            f"({found.n_converged} of {found.n_starts} starts converged), none with a complex pair of "
+            "eigenvalues: there is no rotation to perturb. Choose another checkpoint; eigenvalue_growth_analysis shows where there is one."
         )
     planes = random_planes(network.n_state, n_planes)
     kicks = compute_kicks(network, task, epoch, found.jacobians[0], kick_deg, planes=planes)

@@ -299,8 +299,8 @@ def network_at(hp, model_dir, trial_num):
         ) from error
     if found != expected:
         raise ValueError(
-            f"The checkpoint {trial_num} in {model_dir} has {found} inputs, units and outputs, hp says {expected}: give "
-            "the hp of this run, as load_hp reads it."
+            f"The checkpoint {trial_num} in {model_dir} has {found} inputs, units and outputs, hp says {expected}: "
+            "give the hp of this run, as load_hp reads it."
         )
     return network
 

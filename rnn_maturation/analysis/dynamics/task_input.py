@@ -78,8 +78,8 @@ class TaskInput:
                 if (self.inputs[self.steps(name)] == self.inputs[self.steps(name)][0, 0]).all()
             ]
             raise ValueError(
-                f"The input of epoch {epoch!r} of rule {self.rule} is not the same for all locations and times, so that "
-                f"there is nothing to hold: choose one of {', '.join(constant)}."
+                f"The input of epoch {epoch!r} of rule {self.rule} is not the same for all locations and times: "
+                f"there is nothing to hold. Choose one of {', '.join(constant)}."
             )
         return inputs[0, 0]
 

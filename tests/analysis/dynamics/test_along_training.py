@@ -1,4 +1,4 @@
-"""Analyses of several checkpoints: eigenvalue growth, other delays, lesions; perturbations; what the findings measure."""
+"""Eigenvalue growth, other delays, lesions, perturbations, and what the findings measure."""
 
 import json
 from pathlib import Path
@@ -120,7 +120,9 @@ def test_the_trained_delay_is_the_trial_itself(run, trials):
 
 def test_an_answer_without_direction_has_no_error(mature):
     hp, _, task = mature
-    network = LeakyStep(np.zeros((15, 4)), np.zeros((4, 4)), np.ones(4), np.ones((4, 9)), np.zeros(9), "tanh", alpha=0.2)
+    network = LeakyStep(
+        np.zeros((15, 4)), np.zeros((4, 4)), np.ones(4), np.ones((4, 9)), np.zeros(9), "tanh", alpha=0.2
+    )
     _, error_deg = compute_delay_generalization(network, task, "delay1", [500])
     assert np.isnan(error_deg).all()
 
@@ -203,7 +205,9 @@ def test_timing_and_oscillation_of_the_pretrained_network():
 def test_a_real_leading_eigenvalue_is_no_oscillation(run):
     hp, _, _ = run
     n, task = 4, task_input("odr", hp, 8)
-    network = LeakyStep(np.zeros((15, n)), 0.9 * np.eye(n), np.zeros(n), np.zeros((n, 9)), np.zeros(9), "tanh", alpha=0.2)
+    network = LeakyStep(
+        np.zeros((15, n)), 0.9 * np.eye(n), np.zeros(n), np.zeros((n, 9)), np.zeros(9), "tanh", alpha=0.2
+    )
     found = fixed_points_at(network, task, "delay1", network.run(task.inputs), 8)
     assert measures.CRITERIA["oscillation"].judge(measures.oscillation(found)) is False
     endless = LeakyStep(np.zeros((15, n)), np.eye(n), np.ones(n), np.zeros((n, 9)), np.zeros(9), "relu", alpha=0.2)

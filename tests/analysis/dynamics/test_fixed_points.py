@@ -88,7 +88,11 @@ def test_nothing_to_be_found_is_a_counted_gap(tmp_path):
     found = search(network, 10)
     assert (len(found.states), found.n_converged, found.n_starts) == (0, 0, 10)
     assert np.isnan([found.pair_modulus, found.memory_time_s, found.frequency_hz, found.largest_modulus]).all()
-    assert found.n_unstable == 0 and "fixed point" not in set(found.to_frame().kind) and found.values["xstar"].shape == (0, 1)
+    assert (
+        found.n_unstable == 0
+        and "fixed point" not in set(found.to_frame().kind)
+        and found.values["xstar"].shape == (0, 1)
+    )
     found.plot().savefig(tmp_path / "figure.png")
 
 
