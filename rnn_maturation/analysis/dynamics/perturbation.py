@@ -163,7 +163,8 @@ def compute_perturbation(network, task, epoch, tasks, kick_deg=KICK_DEG, n_plane
         raise ValueError(
             f"Checkpoint {trial_num} has {len(found.states)} fixed points in {epoch} of {task.rule} "
             f"({found.n_converged} of {found.n_starts} starts converged), none with a complex pair of "
-            "eigenvalues: there is no rotation to perturb. Choose another checkpoint; eigenvalue_growth_analysis shows where there is one."
+            "eigenvalues: there is no rotation to perturb. Choose another checkpoint; eigenvalue_growth_analysis shows "
+            "where there is one."
         )
     planes = random_planes(network.n_state, n_planes)
     kicks = compute_kicks(network, task, epoch, found.jacobians[0], kick_deg, planes=planes)
