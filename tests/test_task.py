@@ -506,7 +506,9 @@ def test_bad_hyper_parameters_are_named(changes, message):
         generate_trials("gap", {**make_hp(), **changes}, "random", batch_size=2)
 
 
-@pytest.mark.parametrize("sizes, message", [((0, 4), "batch_size must be .*, not 0"), ((4, 0), "n_batches must be .*, not 0")])
+@pytest.mark.parametrize(
+    "sizes, message", [((0, 4), "batch_size must be .*, not 0"), ((4, 0), "n_batches must be .*, not 0")]
+)
 def test_bad_evaluation_sizes_are_named(sizes, message):
     with pytest.raises(ValueError, match=message):
         generate_evaluation("odr", make_hp(), *sizes)

@@ -5,6 +5,12 @@ from rnn_maturation.analysis.behavior import odrd_distractor_analysis, saccade_d
 from rnn_maturation.analysis.conditions import gen_task_info
 from rnn_maturation.analysis.decoding import Decoder_analysis, realneuron_Decoder_analysis
 from rnn_maturation.analysis.dpca import neuron_dPCA, real_neuron_dPCA
+from rnn_maturation.analysis.dynamics.delay_generalization import delay_generalization_analysis
+from rnn_maturation.analysis.dynamics.eigenvalues import eigenvalue_growth_analysis
+from rnn_maturation.analysis.dynamics.end_states import end_state_analysis
+from rnn_maturation.analysis.dynamics.fixed_points import fixed_point_analysis
+from rnn_maturation.analysis.dynamics.lesions import lesion_analysis
+from rnn_maturation.analysis.dynamics.perturbation import perturbation_analysis
 from rnn_maturation.analysis.overview import print_basic_info
 from rnn_maturation.analysis.pca import neuron_PCA, real_neuron_PCA
 from rnn_maturation.analysis.period import neuron_period_activity_analysis
@@ -45,6 +51,12 @@ __all__ = [
     "neuron_period_activity_analysis",
     "odrd_distractor_analysis",
     "saccade_distribut_analysis",
+    "fixed_point_analysis",
+    "eigenvalue_growth_analysis",
+    "delay_generalization_analysis",
+    "end_state_analysis",
+    "lesion_analysis",
+    "perturbation_analysis",
     "reproduction_report",
     "kept_to_disk",
     "nearest_to_target",

@@ -15,6 +15,8 @@ from rnn_maturation.analysis.behavior import noisy_inputs, saccades_at
 from rnn_maturation.analysis.conditions import test_trials
 from rnn_maturation.analysis.decoding import cross_temporal_scores, window_rates
 from rnn_maturation.analysis.dpca import demixed_pca, trials_by_location
+from rnn_maturation.analysis.dynamics.delay_generalization import delay_generalization_analysis
+from rnn_maturation.analysis.dynamics.eigenvalues import eigenvalue_growth_analysis
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.psth import mean_over_units, unit_psths, window_steps
 from rnn_maturation.analysis.report.finding import NotDecidable
@@ -30,17 +32,6 @@ from rnn_maturation.stages import (
     stage_by_trial,
     trials_by_stage,
 )
-
-try:
-    from rnn_maturation.analysis.dynamics.delay_generalization import delay_generalization_analysis
-    from rnn_maturation.analysis.dynamics.eigenvalues import eigenvalue_growth_analysis
-except ImportError:  # part 2: becomes a plain import as soon as the package is merged
-
-    def eigenvalue_growth_analysis(*_, **__):
-        """Say that the dynamics are not there yet."""
-        raise NotDecidable("this version has no analysis of the dynamics")
-
-    delay_generalization_analysis = eigenvalue_growth_analysis
 
 ANTI_SACCADE_RULES = ("overlap", "zero_gap", "gap", "gap500")
 DELAYED_RULES = ("odr", "odrd")

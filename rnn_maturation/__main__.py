@@ -1,0 +1,70 @@
+"""Check that this installation works: ``python -m rnn_maturation``.
+
+It prints the versions, cores and GPUs in use, restores the bundled pretrained network and runs it once on each of its
+rules. Every rule has to perform as it did when the network was trained.
+"""
+
+import platform
+import sys
+import time
+from importlib.metadata import version
+
+import numpy as np
+import tensorflow as tf
+
+from rnn_maturation.cpu import n_cores
+from rnn_maturation.model_directory import load_hp, load_log
+from rnn_maturation.network import Model, gen_feed_dict, get_perf
+from rnn_maturation.stages import performance_at
+from rnn_maturation.task import generate_evaluation, rule_name
+
+MODEL_DIR = "data/6tasks_pretrained"
+PACKAGES = ("tensorflow", "numpy", "scipy", "pandas", "statsmodels", "scikit-learn", "matplotlib")
+TOLERANCE = 0.06  # two evaluations of 512 trials of one network differ by less: six standard errors at .975
+
+
+def main():
+    """Print what this installation consists of and whether the bundled network works.
+
+    Returns
+    -------
+    int
+        Exit status: 0 when every rule performs as logged, else 1.
+    """
+    print(f"Python {platform.python_version()} on {platform.system()} ({platform.machine()})")
+    print(", ".join(f"{package} {version(package)}" for package in PACKAGES))
+    gpus = [device.name for device in tf.config.list_physical_devices("GPU")]
+    print(f"processor cores: {n_cores()}; GPU: {', '.join(gpus) or 'none (none is needed)'}")
+    try:
+        hp, log = load_hp(MODEL_DIR), load_log(MODEL_DIR)
+    except (FileNotFoundError, ValueError) as error:
+        print(f"The bundled network cannot be read: {error}\nRun this command in the folder of the program.")
+        return 1
+    return 0 if all(list(_works(hp, log))) else 1
+
+
+def _works(hp, log):
+    """Yield for each rule whether the bundled network, at its last checkpoint, performs as logged."""
+    trial_num = log["trials"][-1]
+    print(f"bundled network {MODEL_DIR}, checkpoint {trial_num}; performance over 512 trials now, and as logged:")
+    model = Model(MODEL_DIR, hp=hp)
+    with tf.compat.v1.Session() as session:
+        model.restore(f"{MODEL_DIR}/{trial_num}")
+        for rule in hp["rules"]:
+            start = time.perf_counter()
+            trial = generate_evaluation(rule, {**hp, "rng": np.random.RandomState(0)}, batch_size=32)
+            y_hat = session.run(model.y_hat, gen_feed_dict(model, trial, hp))
+            now, logged = get_perf(y_hat, trial.y_loc).mean(), performance_at(log, rule, trial_num)
+            agrees = abs(now - logged) <= TOLERANCE
+            seconds = time.perf_counter() - start
+            print(
+                f"  {rule_name[rule]:9s} {now:.3f}   {logged:.3f}   {'as logged' if agrees else 'NOT AS LOGGED'}"
+                f"   ({seconds:.1f} s)"
+            )
+            yield agrees
+
+
+if __name__ == "__main__":
+    status = main()
+    print("The installation works." if status == 0 else "The installation does not work as it should.")
+    sys.exit(status)

@@ -1,0 +1,164 @@
+"""How the leading eigenvalues of a delay's fixed point grow along a training."""
+
+from dataclasses import field
+
+import pandas as pd
+
+from rnn_maturation.analysis.dynamics.fixed_points import N_STARTS, fixed_points_at
+from rnn_maturation.analysis.dynamics.saving import save_table
+from rnn_maturation.analysis.dynamics.spectrum import participation_ratio, rotation_size
+from rnn_maturation.analysis.dynamics.step import network_at
+from rnn_maturation.analysis.dynamics.task_input import task_input
+from rnn_maturation.analysis.parallel import in_order
+from rnn_maturation.analysis.results import TableResult, labelled
+from rnn_maturation.stages import flat_trials, performance_at, present_trials, range_name, stage_of
+
+
+@labelled
+class EigenvalueGrowthResult(TableResult):
+    """Fixed points and eigenvalues along a training, one row per checkpoint.
+
+    Attributes
+    ----------
+    data : pandas.DataFrame
+        trial; stage; performance; n_fixed_points; n_converged of n_starts; of the fixed point nearest to the mean state
+        of the epoch: largest_modulus, largest_is_complex, n_unstable, and of its leading complex pair pair_modulus,
+        frequency_hz, memory_time_s (infinite from a modulus of 1 on); participation_ratio, the dimensionality of the
+        epoch's activity over times and directions; rotation_size, the root mean square over directions of the distance
+        of the states at the end of the epoch from their mean. Where no start converged, eigenvalues are nan.
+    spectra : {trial number: (n_state,) complex array}
+        Eigenvalues of that fixed point, largest modulus first; a checkpoint without one is absent.
+    levels : {'early', 'mid', 'mature': performance}
+        For the choice of the spectra that the figure shows.
+    rule, epoch : str
+    trained_delay_s : float
+        Length of the epoch, or for a delay the time to the go signal, s.
+    dt : float
+        ms.
+    """
+
+    data: pd.DataFrame
+    spectra: dict = field(repr=False)
+    levels: dict
+    rule: str
+    epoch: str
+    trained_delay_s: float
+    dt: float
+
+    @property
+    def shown_trials(self):
+        """{'plateau', 'early', 'mid', 'mature': trial number} of the spectra that the figure shows.
+
+        Early, mid and mature are the checkpoints nearest to these levels of performance (of equals the first), plateau
+        is halfway, counted in checkpoints, from the first to the early one.
+        """
+        table = self.data[self.data.trial.isin(list(self.spectra))].reset_index(drop=True)
+        if table.empty:
+            return {}
+        nearest = {stage: int((table.performance - level).abs().argmin()) for stage, level in self.levels.items()}
+        rows = {"plateau": nearest["early"] // 2, **nearest}
+        return {stage: int(table.trial[row]) for stage, row in rows.items()}
+
+    def plot(self):
+        """Draw memory time and performance against trials, and eigenvalues of four checkpoints.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        from rnn_maturation.analysis.dynamics import figures
+
+        return figures.eigenvalue_growth(self)
+
+
+def compute_growth_row(network, task, epoch, n_starts=N_STARTS, trial_num=None):
+    """Compute fixed points, eigenvalues and the size of the delay activity of one network.
+
+    Parameters
+    ----------
+    network : Step
+    task : TaskInput
+    epoch : str
+    n_starts : int
+    trial_num : int, optional
+
+    Returns
+    -------
+    row : dict
+        Columns of `EigenvalueGrowthResult` without stage and performance.
+    spectrum : (n_state,) complex array or None
+    """
+    states = network.run(task.inputs[: task.steps(epoch).stop])
+    found = fixed_points_at(network, task, epoch, states, n_starts, with_slow_points=False)
+    activity = states[task.steps(epoch), :, : network.n_units]
+    row = {
+        "trial": trial_num,
+        "n_fixed_points": len(found.states),
+        "n_converged": found.n_converged,
+        "n_starts": found.n_starts,
+        "largest_modulus": found.largest_modulus,
+        "largest_is_complex": bool(len(found.states)) and abs(found.pair) >= found.largest_modulus - 1e-9,
+        "n_unstable": found.n_unstable,
+        "pair_modulus": found.pair_modulus,
+        "frequency_hz": found.frequency_hz,
+        "memory_time_s": found.memory_time_s,
+        "participation_ratio": participation_ratio(activity),
+        "rotation_size": rotation_size(activity[-1]),
+    }
+    return row, found.eigenvalues[0] if len(found.states) else None
+
+
+def eigenvalue_growth_analysis(
+    hp, log, model_dir, trial_list, rule, epoch="delay1", n_starts=N_STARTS, n_directions=64, save=True
+):
+    """Follow the eigenvalues of an epoch's fixed point along a training.
+
+    Parameters
+    ----------
+    hp, log : dict
+    model_dir : str
+    trial_list : range, list, tuple, array or stage dict
+        Checkpoints; for the whole course those from 0 to the end.
+    rule, epoch : str
+    n_starts : int
+        Of the search at each checkpoint.
+    n_directions : int
+        Of the trials that the starts, the dimensionality and the rotation's size are taken from.
+    save : bool
+        Write the figure and the table (csv) into the figure folder of the rule and epoch.
+
+    Returns
+    -------
+    EigenvalueGrowthResult
+
+    Raises
+    ------
+    ValueError
+        For an unknown rule, an epoch without a constant input, or a checkpoint that the log does not have.
+    FileNotFoundError
+        When none of the checkpoints is on disk. Some missing: one warning.
+    """
+    task = task_input(rule, hp, n_directions)
+    task.held(epoch)
+    trials = present_trials(model_dir, flat_trials(trial_list, rule), rule)
+    performance = {trial: performance_at(log, rule, trial) for trial in trials}
+
+    def of_checkpoint(trial_num):
+        return compute_growth_row(network_at(hp, model_dir, trial_num), task, epoch, n_starts, trial_num)
+
+    rows, spectra = [], {}
+    for row, spectrum in in_order(of_checkpoint, trials, f"eigenvalues {rule} {epoch}"):
+        trial = row.pop("trial")
+        perf = performance[trial]
+        rows.append({"trial": trial, "stage": stage_of(perf, hp), "performance": perf, **row})
+        if spectrum is not None:
+            spectra[trial] = spectrum
+    steps = task.steps(epoch)
+    end = task.go if task.go > steps.start else steps.stop
+    levels = {stage: hp[f"{stage}_target_perf"] for stage in ("early", "mid", "mature")}
+    delay_s = (end - steps.start) * task.dt / 1000
+    result = EigenvalueGrowthResult(pd.DataFrame(rows), spectra, levels, rule, epoch, delay_s, task.dt)
+    if save:
+        span, step = range_name(trial_list, rule)
+        save_table(result, model_dir, rule, epoch, f"{rule}_{epoch}_{span}_step_{step}_eigenvalue_growth")
+    return result

@@ -1,0 +1,143 @@
+"""Noise-free trials in evenly spaced directions, and the input that is held constant in an epoch."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnn_maturation.analysis.conditions import epoch_steps
+from rnn_maturation.network import get_perf, popvec
+from rnn_maturation.task import generate_trials
+
+N_DIRECTIONS = 64
+
+
+class _EvenlySpaced(np.random.RandomState):
+    """Draws evenly spaced directions for the trials of a batch, and the middle one of several choices.
+
+    Random trials draw their directions first, as rand(n_trials); the distractor's offset, drawn with choice, is then
+    the opposite direction. All else is drawn as a generator of seed 0 draws it.
+    """
+
+    def rand(self, *shape):
+        return np.arange(np.prod(shape)).reshape(shape) / np.prod(shape)
+
+    def choice(self, options, *arguments, **settings):
+        return options[len(options) // 2]
+
+
+@dataclass(frozen=True)
+class TaskInput:
+    """Input of a rule's noise-free trials, one trial per direction.
+
+    Attributes
+    ----------
+    rule : str
+    inputs : (n_time, n_directions, n_input) float64 array
+    targets : (n_directions,) array
+        Direction of the correct saccade, rad.
+    epochs : {epoch: (start, end)}
+        In steps.
+    dt : float
+        Step, ms.
+    """
+
+    rule: str
+    inputs: np.ndarray
+    targets: np.ndarray
+    epochs: dict
+    dt: float
+
+    @property
+    def n_directions(self):
+        """Number of directions."""
+        return len(self.targets)
+
+    @property
+    def go(self):
+        """Step at which the response is due."""
+        return self.epochs["go1"][0]
+
+    def steps(self, epoch):
+        """Return the steps of an epoch as a slice with integer ends; ValueError when the rule does not have it."""
+        return slice(*epoch_steps({"epoch_info": self.epochs}, self.rule, epoch).indices(len(self.inputs))[:2])
+
+    def held(self, epoch):
+        """Return the input of an epoch, (n_input,).
+
+        Raises
+        ------
+        ValueError
+            When the rule does not have the epoch, or its input depends on time or on the location shown.
+        """
+        steps = self.steps(epoch)
+        inputs = self.inputs[steps]
+        if (inputs != inputs[0, 0]).any():
+            constant = [
+                name
+                for name in self.epochs
+                if (self.inputs[self.steps(name)] == self.inputs[self.steps(name)][0, 0]).all()
+            ]
+            raise ValueError(
+                f"The input of epoch {epoch!r} of rule {self.rule} is not the same for all locations and times: "
+                f"there is nothing to hold. Choose one of {', '.join(constant)}."
+            )
+        return inputs[0, 0]
+
+    def trained_delay_steps(self, epoch):
+        """Return the number of steps from the start of a delay to the go signal.
+
+        Raises
+        ------
+        ValueError
+            When the epoch is no delay between stimulus and response.
+        """
+        start = self.steps(epoch).start
+        self.held(epoch)
+        stimuli = [self.steps(name) for name in self.epochs if name.startswith("stim")]
+        if epoch == "go1" or start >= self.go or any(stimulus.start >= start for stimulus in stimuli):
+            raise ValueError(
+                f"Epoch {epoch!r} of rule {self.rule} is no delay between stimulus and response: choose a rule and an "
+                "epoch with one, for example 'odr' and 'delay1'."
+            )
+        return self.go - start
+
+
+def task_input(rule, hp, n_directions=N_DIRECTIONS):
+    """Return the `TaskInput` of a rule.
+
+    Parameters
+    ----------
+    rule : str
+    hp : dict
+    n_directions : int
+        Trials; their stimuli are at 0, 2 pi / n_directions, …; a distractor is opposite to the stimulus.
+
+    Raises
+    ------
+    ValueError
+        For a rule that the network never saw.
+    """
+    trial = generate_trials(rule, {**hp, "rng": _EvenlySpaced(0)}, "random", noise_on=False, batch_size=n_directions)
+    return TaskInput(rule, trial.x.astype(float), trial.y_loc[-1].astype(float), dict(trial.epochs), hp["dt"])
+
+
+def saccades(output, targets):
+    """Judge the network's output at the end of trials.
+
+    Parameters
+    ----------
+    output : (n_trials, n_output) array
+        Fixation first, then the ring.
+    targets : (n_trials,) array
+        rad.
+
+    Returns
+    -------
+    correct : (n_trials,) array of 0 and 1
+        The fixation output is off and the saccade within 36 degrees of its target.
+    error_deg : (n_trials,) array
+        Signed angle from the target to the saccade, -180 to 180 degrees.
+    """
+    correct = get_perf(output[None], targets[None])
+    error = (popvec(output[:, 1:]) - targets + np.pi) % (2 * np.pi) - np.pi
+    return correct, np.degrees(error)
