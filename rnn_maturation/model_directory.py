@@ -143,7 +143,7 @@ def load_hp(model_dir):
     file = _hp_file(model_dir)
     if file is None:
         return None
-    hp = complete_hp(_read_json(file), source=str(file))
+    hp = complete_hp(_read_json(file), source=str(file), is_file=True)
     hp["rng"] = np.random.RandomState(hp.get("seed", 0) + RNG_OFFSET)
     return hp
 
@@ -152,7 +152,7 @@ def save_hp(hp, model_dir):
     """Write hp.json, without hp['rng']; make the model directory if need be."""
     directory = Path(model_dir)
     directory.mkdir(parents=True, exist_ok=True)
-    _write_json(directory / "hp.json", {key: value for key, value in hp.items() if key != "rng"})
+    _write_json(directory / "hp.json", {key: value for key, value in hp.items() if key not in ("rng", "unknown_keys")})
 
 
 def load_log(model_dir):

@@ -1,0 +1,64 @@
+"""Checks of single arguments that all modules share, and how a wrong value is quoted in an error."""
+
+import numbers
+import os
+
+
+def quoted(value, limit=80):
+    """Return a value as an error message quotes it: its repr, cut after `limit` characters.
+
+    Parameters
+    ----------
+    value : object
+        Anything; a whole log or array given by mistake must not fill the screen.
+    limit : int
+        Largest number of characters.
+
+    Returns
+    -------
+    str
+    """
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def check_whole_number(name, value, at_least=1, floats=False):
+    """Return a whole number as an int.
+
+    Parameters
+    ----------
+    name : str
+        What the number is called in the error.
+    value : object
+        Integers of numpy are accepted, booleans are not.
+    at_least : int
+        Smallest number that is accepted.
+    floats : bool
+        Whether floats without a fraction, such as 1e7, are accepted too.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If `value` is not a whole number of at least `at_least`.
+    """
+    kind = numbers.Real if floats else numbers.Integral
+    is_whole = isinstance(value, kind) and not isinstance(value, bool) and value % 1 == 0
+    if not is_whole or value < at_least:
+        raise ValueError(f"{name} must be a whole number of at least {at_least}, not {quoted(value)}.")
+    return int(value)
+
+
+def check_path(name, value):
+    """Refuse what cannot be the path of a file or folder, for example a log or hp given in its place.
+
+    Raises
+    ------
+    ValueError
+        If `value` is neither a string nor a path; names the argument.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise ValueError(f"{name} must be a path, not {quoted(value)}: check the order of the arguments.")
