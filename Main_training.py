@@ -1,8 +1,8 @@
-"""Train the network of the paper (six tasks) and keep its maturation in data/6tasks.
+"""Train the network of the paper on its six tasks, and save its maturation in data/6tasks.
 
     python Main_training.py [--modeldir data/6tasks] [--seed 0] [--max_trials N] [--threads N] [--overwrite]
 
-The same command again goes on with a run that was stopped.
+If a run was stopped, the same command goes on with it.
 """
 
 import argparse
@@ -13,10 +13,10 @@ from rnn_maturation.hyperparameters import complete_hp
 from rnn_maturation.task import load_tasks
 from rnn_maturation.train import TrainingDiverged, train
 
-# ---- the main run: change what you like, in a model directory of its own -----------------------------------------
+# ---- the main run: change what you like, and give the changed run another model directory ------------------------
 RULESET = "all_new"  # overlap, zero_gap, gap, odr, odrd, gap500
 RULES = ["overlap", "zero_gap", "gap", "odr", "odrd", "gap500"]  # the rules to train, all at once
-DISPLAY_STEP = 20  # steps of 64 trials between two checkpoints: one each 1,280 trials
+DISPLAY_STEP = 20  # training steps between two checkpoints; with 64 trials per step, 1,280 trials
 HP = {
     "activation": "softplus",
     "n_rnn": 256,  # units
@@ -26,16 +26,21 @@ HP = {
     "use_separate_input": False,
     "target_perf": 0.995,  # training ends when every rule performs better than this
 }
-MAX_TRIALS = 10_000_000  # where a network that does not learn is given up
+MAX_TRIALS = 10_000_000  # maximum number of trials, for a network that does not learn
 
 
 def main():
+    """Train as the command line says; exit with 0 if all went well."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--modeldir", default="data/6tasks", help="where the run is kept (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of initial weights, trials and noise (default: 0)")
-    parser.add_argument("--max_trials", type=int, default=MAX_TRIALS, help="trials at the most (default: %(default)s)")
-    parser.add_argument("--threads", type=int, help="processor cores to use (default: all)")
-    parser.add_argument("--overwrite", action="store_true", help="delete the run in modeldir and start anew")
+    parser.add_argument(
+        "--modeldir", default="data/6tasks", help="model directory, where the run is saved (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of initial weights, trials and noise (default: 0)")
+    parser.add_argument(
+        "--max_trials", type=int, default=MAX_TRIALS, help="maximum number of trials (default: %(default)s)"
+    )
+    parser.add_argument("--threads", type=int, help="number of processor cores to use (default: all)")
+    parser.add_argument("--overwrite", action="store_true", help="delete the run that is in modeldir and start anew")
     parser.add_argument("--tasks", nargs="+", default=[], metavar="FILE", help="files that register tasks of your own")
     options = parser.parse_args()
     try:

@@ -21,14 +21,19 @@ import tempfile
 import time
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import numpy as np
 
-import numpy as np  # noqa: E402
+from rnn_maturation.hyperparameters import (
+    N_EVALUATION_BATCHES,
+    PAPER_DISPLAY_STEP,
+    PAPER_HP,
+    PAPER_RULESET,
+    complete_hp,
+)
+from rnn_maturation.task import TAIL, TASKS, generate_trials, get_dist, get_rule_index, rules_dict
 
-RULES = ["overlap", "zero_gap", "gap", "odr", "odrd", "gap500"]
-HP = {"activation": "softplus", "n_rnn": 256, "mix_rule": True, "target_perf": 1.0}
-DISPLAY_STEP = 20
-N_EVALUATION_BATCHES = 16
+RULES = rules_dict[PAPER_RULESET]
+HP = {**PAPER_HP, "target_perf": 1.0}  # training does not end by itself
 
 
 # ------------------------------------------------------------------------------------------------ the yardstick
@@ -36,7 +41,7 @@ N_EVALUATION_BATCHES = 16
 
 def plain_trials(rule, hp, batch_size):
     """x, y, mask of a batch, built trial by trial."""
-    from rnn_maturation.task import TAIL, TASKS, antisaccade, get_dist, get_rule_index
+    from rnn_maturation.task import TAIL, TASKS, antisaccade
 
     rng, dt, n_ring = hp["rng"], hp["dt"], hp["n_eachring"]
     task = TASKS[rule]
@@ -78,11 +83,9 @@ class PlainNetwork:
     """The leaky RNN of the package's Model, in the plain formulation and with the same initial weights."""
 
     def __init__(self, hp):
-        import tensorflow as tf
-
         from rnn_maturation.network import Model
+        from rnn_maturation.tensorflow1 import tf, tf1
 
-        tf1 = tf.compat.v1
         model = Model("unused", hp=hp)  # draws the initial weights
         with tf1.Session() as session:
             model.initialize()
@@ -139,11 +142,9 @@ def seconds(action):
 
 
 def run_hp():
-    from rnn_maturation.hyperparameters import complete_hp
-
     rng = np.random.RandomState(0)
     rules = {"rule_trains": RULES, "rules": RULES, "rule_probs": [1 / len(RULES)] * len(RULES)}
-    return complete_hp({**HP, **rules, "ruleset": "all_new", "seed": 0, "rng": rng})
+    return complete_hp({**HP, **rules, "ruleset": PAPER_RULESET, "seed": 0, "rng": rng})
 
 
 def plain_worker(requests):
@@ -155,7 +156,7 @@ def plain_worker(requests):
         for rule in RULES:
             network.evaluate(rule)
         network.saver.save(network.session, os.path.join(folder.name, "model.ckpt"))
-        for _ in range(DISPLAY_STEP):
+        for _ in range(PAPER_DISPLAY_STEP):
             network.step(hp["rng"].choice(RULES, p=hp["rule_probs"]))
 
     serve(
@@ -169,15 +170,13 @@ def plain_worker(requests):
 
 
 def fast_worker(requests):
-    import tensorflow as tf
-
     from rnn_maturation import train as training
     from rnn_maturation.network import Model, gen_feed_dict, session_config
-    from rnn_maturation.task import generate_trials
+    from rnn_maturation.tensorflow1 import tf1
 
     hp = run_hp()
     model = Model("unused", hp=hp)
-    session = tf.compat.v1.Session(config=session_config())
+    session = tf1.Session(config=session_config())
     with session.as_default():
         model.initialize()
     folder = tempfile.TemporaryDirectory()
@@ -188,14 +187,13 @@ def fast_worker(requests):
         session.run([model.train_step, model.cost_lsq], {**gen_feed_dict(model, trial, hp), model.noise_seed: [0, 1]})
 
     def evaluate(rule):
-        trial = training._evaluation_trials(rule, hp)
-        training._evaluate(session, model, training._Work(0, rule, True, trial, None, None))
+        training.evaluate_rule(session, model, rule, training.evaluation_trials(rule, hp), step=0)
 
     def interval(n_intervals):
         """Seconds of the next intervals of a real run, which goes on from call to call; the first one warms up."""
-        steps_done[0] += DISPLAY_STEP * (n_intervals + 1)
+        steps_done[0] += PAPER_DISPLAY_STEP * (n_intervals + 1)
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-            log = training.train(folder.name, hp=HP, max_steps=steps_done[0], display_step=DISPLAY_STEP)
+            log = training.train(folder.name, hp=HP, max_steps=steps_done[0], display_step=PAPER_DISPLAY_STEP)
         return np.diff(log["times"])[-n_intervals:].tolist()
 
     serve(
@@ -218,15 +216,14 @@ def serve(requests, actions):
 
 def matrix_rate():
     """Best rate of large float32 products on all cores, in operations a second."""
-    import tensorflow as tf
+    from rnn_maturation.tensorflow1 import tf, tf1
 
-    tf.compat.v1.disable_eager_execution()
     n, repeats = 2048, 8
-    factor = tf.compat.v1.placeholder(tf.float32, [n, n])
+    factor = tf1.placeholder(tf.float32, [n, n])
     product = factor
     for _ in range(repeats):
         product = tf.matmul(product, factor)
-    with tf.compat.v1.Session() as session:
+    with tf1.Session() as session:
         value = np.eye(n, dtype=np.float32)
         session.run(product.op, {factor: value})
         times = [seconds(lambda: session.run(product.op, {factor: value})) for _ in range(7)]
@@ -239,8 +236,6 @@ def matrix_worker(requests):
 
 def operations(rule, hp, n_trials, training):
     """Floating-point operations of the products of matrices in a training step or an evaluation."""
-    from rnn_maturation.task import TAIL, TASKS
-
     n_time = sum(int(ms / hp["dt"]) for ms in (*TASKS[rule].epochs.values(), TAIL))
     forward = hp["n_rnn"] * (hp["n_rnn"] + hp["n_input"] + hp["n_output"])
     backward = hp["n_rnn"] * (2 * hp["n_rnn"] + hp["n_input"] + 2 * hp["n_output"]) if training else 0
@@ -288,7 +283,7 @@ def compare_speed(n_pairs, n_intervals):
     pairs = []
     for _ in range(n_intervals):
         pairs.append((ask(plain, "interval", None), ask(fast, "interval", 1)[0]))
-    steps = DISPLAY_STEP * statistics.mean(limits["step", rule] for rule in RULES)
+    steps = PAPER_DISPLAY_STEP * statistics.mean(limits["step", rule] for rule in RULES)
     row("1,280-trial interval", *zip(*pairs, strict=True), steps + sum(limits["evaluation", rule] for rule in RULES))
     for name, worker in (("plain", plain), ("package", fast)):
         worker.send(None)

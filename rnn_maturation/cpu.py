@@ -8,17 +8,33 @@ _core_limit = None
 
 
 def n_cores():
-    """Processor cores that this process may use: those the system gives it, no more than `use_cores` said."""
+    """Return the number of processor cores that this process may use: those it is given, within `use_cores`."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return available if _core_limit is None else min(available, _core_limit)
 
 
 def use_cores(limit):
-    """Let this process use so many cores at the most; None: all it gets."""
+    """Limit the processor cores that this process uses.
+
+    Parameters
+    ----------
+    limit : int or None
+        Largest number of cores; None: all that the process is given.
+    """
     global _core_limit
     _core_limit = limit
 
 
 def thread_environment(threads):
-    """Environment of a process that is to use so many threads, and to keep quiet about TensorFlow's start."""
-    return {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **{name: str(threads) for name in THREAD_VARIABLES}}
+    """Return the environment variables of a process whose numerical libraries are to use `threads` threads.
+
+    Parameters
+    ----------
+    threads : int
+
+    Returns
+    -------
+    dict
+        The environment of this process with the thread variables set.
+    """
+    return {**os.environ, **{name: str(threads) for name in THREAD_VARIABLES}}

@@ -7,11 +7,12 @@ import argparse
 import sys
 
 import numpy as np
-import tensorflow as tf
 
 from rnn_maturation import model_directory
-from rnn_maturation.network import CHECKPOINT, Model, slim_checkpoint
+from rnn_maturation.checkpoint import slim_checkpoint
+from rnn_maturation.network import Model
 from rnn_maturation.stages import range_auto_select
+from rnn_maturation.tensorflow1 import tf1
 
 
 def choose_checkpoints(hp, log, trial_nums, n_checkpoints):
@@ -80,13 +81,13 @@ def excerpt(model_dir, target_dir, n_checkpoints=40):
         raise ValueError(f"{target_dir} has a run already: choose another directory")
     chosen = choose_checkpoints(hp, log, trial_nums, n_checkpoints)
     model = Model(model_dir, hp=hp)
-    with tf.compat.v1.Session():
+    with tf1.Session():
         for trial_num in chosen:
             model.restore(model_directory.checkpoint_dir(model_dir, trial_num))
             folder = model_directory.checkpoint_dir(target_dir, trial_num)
             model.save(folder, slimmable=True)
             slim_checkpoint(folder)
-            (folder / f"{CHECKPOINT}.meta").unlink()
+            (folder / f"{model_directory.CHECKPOINT_NAME}.meta").unlink()
     model_directory.save_log({**log, "model_dir": str(target_dir)}, target_dir)
     model_directory.save_hp(hp, target_dir)
     return chosen

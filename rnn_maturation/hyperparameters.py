@@ -1,19 +1,39 @@
-"""Every hyper-parameter in one table: its default, what it may be, what it means.
+"""Every hyper-parameter in one table: its default, the values that it may have, and its meaning.
 
-An ``hp`` is a flat dict of these keys, saved as hp.json. `complete_hp` makes a whole one from what differs from the
-defaults; `check_hp` refuses what no network or task could use, in a sentence that says what to do about it.
+An ``hp`` is a flat dict of these keys, saved as hp.json. `complete_hp` returns a complete one, given what differs from
+the defaults; `check_hp` refuses values that no network or task could use, and says what to do about it.
 """
 
 import difflib
 import math
 import sys
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
+from rnn_maturation.checks import quoted
 from rnn_maturation.task import OWN_FILE_REMEDY, get_num_rule, rules_dict
 
+# The network of the paper, which is trained on all rules of its rule set. Main_training.py spells these settings out.
+PAPER_HP = {
+    "activation": "softplus",
+    "n_rnn": 256,
+    "learning_rate": 0.001,
+    "mix_rule": True,
+    "l1_h": 0.0,
+    "use_separate_input": False,
+    "target_perf": 0.995,
+}
+PAPER_RULESET = "all_new"
+PAPER_DISPLAY_STEP = 20  # training steps, of 64 trials each, between two checkpoints
+N_EVALUATION_BATCHES = 16  # of each rule in an evaluation; each batch has a distractor offset of its own
+
+LEAKY_ACTIVATIONS = ("relu", "softplus", "tanh", "elu", "power", "retanh")
+GATED_ACTIVATIONS = (
+    *LEAKY_ACTIVATIONS, "relu+", "sigmoid", "softsign", "selu", "relu6", "leaky_relu", "gelu", "silu", "swish",
+)  # fmt: skip
 GATED_TYPES = ("LeakyGRU", "GRU", "LSTM")
 SEPARATE_INPUT_NEEDS = {"rnn_type": ("LeakyRNN",), "loss_type": ("lsq",), "activation": ("softplus", "relu")}
 LARGEST_SEED = 2**32 - 1 - 1000  # RandomState takes 32 bits, and reading an hp adds 1000 to the seed
@@ -26,7 +46,7 @@ OLD_NAMES = {
 
 
 class Check(NamedTuple):
-    """What a value may be: in words, and as a test; and how to make more values legal, where that is possible."""
+    """The values that are allowed, in words and as a test, and how to allow more where that is possible."""
 
     allowed: str
     accepts: Callable
@@ -34,14 +54,14 @@ class Check(NamedTuple):
 
 
 class Parameter(NamedTuple):
-    """A row of the table; a default that is a function follows from the keys above it."""
+    """A row of the table. A default that is a function is computed from the keys above it."""
 
     default: object
     check: Check
     meaning: str
 
 
-ABSENT = object()  # as default: the key is legal, but a new hp does not have it
+ABSENT = object()  # as a default: the key is allowed, but a new hp does not have it
 
 
 def _is_integer(value):
@@ -91,6 +111,9 @@ class _RuleSetCheck:
 
 _FLAG = Check("True or False", lambda value: isinstance(value, bool))
 _TEXT = Check("a text", lambda value: isinstance(value, str))
+_TEXTS = Check(
+    "a list of texts", lambda value: isinstance(value, list) and all(isinstance(text, str) for text in value)
+)
 _RNG = Check("a numpy.random.RandomState", lambda value: isinstance(value, np.random.RandomState))
 _RULES = Check(
     "a list of different rule names",
@@ -113,10 +136,14 @@ _PROBABILITIES = Check(
 PARAMETERS = {
     # training
     "batch_size_train": Parameter(64, _integer(1), "trials in a training step"),
-    "batch_size_test": Parameter(512, _integer(16), "trials in an evaluation, run as 16 batches"),
-    "optimizer": Parameter("adam", _choice("adam", "sgd"), "optimiser"),
-    "learning_rate": Parameter(0.001, _positive(), "learning rate of the optimiser"),
-    "loss_type": Parameter("lsq", _choice("lsq", "cross_entropy"), "cost, and with it the output's nonlinearity"),
+    "batch_size_test": Parameter(
+        512, _integer(N_EVALUATION_BATCHES), f"trials of each rule in an evaluation, in {N_EVALUATION_BATCHES} batches"
+    ),
+    "optimizer": Parameter("adam", _choice("adam", "sgd"), "optimizer"),
+    "learning_rate": Parameter(0.001, _positive(), "learning rate of the optimizer"),
+    "loss_type": Parameter(
+        "lsq", _choice("lsq", "cross_entropy"), "cost, which also decides the output's nonlinearity"
+    ),
     "target_perf": Parameter(0.95, _real(0, 1), "training ends when every rule performs better than this"),
     "mature_target_perf": Parameter(0.95, _real(0, 1), "performance around which a network is mature"),
     "mid_target_perf": Parameter(0.65, _real(0, 1), "performance around which a network is in mid training"),
@@ -126,38 +153,47 @@ PARAMETERS = {
     "l1_weight": Parameter(0, _real(), "L1 penalty on the weights"),
     "l2_weight": Parameter(0, _real(), "L2 penalty on the weights"),
     "l2_weight_init": Parameter(0, _real(), "L2 penalty on the distance of the weights from their initial values"),
-    "p_weight_train": Parameter(None, _optional(_real(0, 1)), "part of the weights that is trained; None: all"),
+    "p_weight_train": Parameter(
+        None, _optional(_real(0, 1)), "fraction of the weights that is trained freely; None: all of them"
+    ),
     # tasks
-    "ruleset": Parameter("all_new", _RuleSetCheck(), "set of rules that the input has channels for"),
+    "ruleset": Parameter("all_new", _RuleSetCheck(), "set of rules; each has an input channel"),
     "n_rule": Parameter(lambda hp: get_num_rule(hp["ruleset"]), _integer(1), "rule channels (K)"),
-    "n_eachring": Parameter(8, _integer(2), "units of a ring (R), input and output"),
+    "n_eachring": Parameter(8, _integer(2), "units of each ring (R), in the input and in the output"),
     "num_ring": Parameter(1, _integer(1), "stimulus rings in the input"),
     "rule_start": Parameter(lambda hp: 1 + hp["num_ring"] * hp["n_eachring"], _integer(3), "channel of the first rule"),
     "n_input": Parameter(lambda hp: hp["rule_start"] + hp["n_rule"], _integer(4), "input channels"),
-    "n_output": Parameter(lambda hp: hp["n_eachring"] + 1, _integer(3), "output channels: fixation and a ring"),
+    "n_output": Parameter(lambda hp: hp["n_eachring"] + 1, _integer(3), "output channels: fixation and one ring"),
     "in_type": Parameter("normal", _choice("normal"), "kind of input"),
-    "in_loc_type": Parameter(ABSENT, _choice("one_hot"), "stimulus as one active unit; without this key a bump"),
+    "in_loc_type": Parameter(
+        ABSENT, _choice("one_hot"), "each stimulus activates one unit only; without this key it is a bump"
+    ),
     "sigma_x": Parameter(0.01, _real(), "standard deviation of the input noise"),
     # network
     "rnn_type": Parameter("LeakyRNN", _choice("LeakyRNN", *GATED_TYPES), "recurrent cell"),
     "n_rnn": Parameter(256, _integer(1), "recurrent units (N)"),
-    "activation": Parameter(
-        "relu", _choice("relu", "softplus", "tanh", "elu", "power", "retanh", "relu+"), "nonlinearity of the units"
-    ),
+    "activation": Parameter("relu", _choice(*GATED_ACTIVATIONS), "nonlinearity of the units"),
     "tau": Parameter(100, _positive(), "time constant of the units, ms"),
-    "dt": Parameter(20, _positive(100), "time step, ms; the shortest epoch of a task lasts 100"),
-    "alpha": Parameter(lambda hp: hp["dt"] / hp["tau"], _positive(1), "step of the leaky units, dt/tau"),
+    "dt": Parameter(20, _positive(100), "time step, ms; the shortest epoch of a task lasts 100 ms"),
+    "alpha": Parameter(
+        lambda hp: hp["dt"] / hp["tau"],
+        _positive(1),
+        "fraction by which the leaky units approach their input in a step, dt/tau",
+    ),
     "sigma_rec": Parameter(0.05, _real(), "standard deviation of the recurrent noise"),
     "w_rec_init": Parameter("randortho", _choice("randortho", "diag", "randgauss"), "initial recurrent weights"),
-    "use_separate_input": Parameter(False, _FLAG, "sensory and rule channels have weights of their own"),
-    "mix_rule": Parameter(ABSENT, _FLAG, "separate rule input passes a fixed orthogonal matrix first"),
-    # kept because files have them; nothing uses them
+    "use_separate_input": Parameter(False, _FLAG, "sensory and rule channels have separate input weights"),
+    "mix_rule": Parameter(ABSENT, _FLAG, "the separate rule input is first multiplied by a fixed orthogonal matrix"),
+    # files contain these, but nothing uses them
     "save_name": Parameter("test", _TEXT, "name of the run"),
     "c_intsyn": Parameter(0, _real(), "unused"),
     "ksi_intsyn": Parameter(0, _real(), "unused"),
+    "unknown_keys": Parameter(
+        ABSENT, _TEXTS, "keys of an hp.json that the program does not know; kept, without effect"
+    ),
     # added by train
-    "seed": Parameter(ABSENT, _integer(0, LARGEST_SEED), "seed of weights, trials and noise"),
-    "rng": Parameter(ABSENT, _RNG, "generator of the trials, not saved"),
+    "seed": Parameter(ABSENT, _integer(0, LARGEST_SEED), "seed of initial weights, trials and noise"),
+    "rng": Parameter(ABSENT, _RNG, "random generator of the trials, not saved"),
     "rule_trains": Parameter(ABSENT, _RULES, "rules that are trained"),
     "rules": Parameter(ABSENT, _RULES, "rules that are evaluated"),
     "rule_probs": Parameter(ABSENT, _PROBABILITIES, "how often each of rule_trains is drawn"),
@@ -184,28 +220,44 @@ def get_default_hp(ruleset):
     return complete_hp({"ruleset": ruleset})
 
 
-def complete_hp(given, source="hp"):
-    """Return a whole hp: the defaults, changed by `given`, checked.
+def complete_hp(given, source="hp", is_file=False):
+    """Return a complete hp: the defaults, changed by `given`, and checked.
 
-    alpha, n_rule, rule_start, n_input and n_output follow from the other keys unless they are given themselves.
-    Old key names are understood, numpy numbers and arrays become plain Python ones. `given` is not changed.
+    n_rule, rule_start, n_input and n_output follow from the other keys unless they are given. alpha always is dt / tau.
+    Old key names are understood, and numpy numbers and arrays become plain Python ones. `given` is not changed.
 
     Parameters
     ----------
     given : dict
-        What differs from the defaults (rule set 'all_new' when it does not say).
+        What differs from the defaults (rule set 'all_new' unless it names another).
     source : str
-        What to call `given` in an error: a file name, or 'hp'.
+        What to call `given` in a message: a file name, or 'hp'.
+    is_file : bool
+        Whether `given` was read from a file. Keys that the program does not know are then kept, with one warning, and
+        hp['unknown_keys'] lists them, so that the hp is accepted wherever it is passed on.
+
+    Returns
+    -------
+    dict
 
     Raises
     ------
     ValueError
-        For an unknown key, a wrong value, or values that do not go together.
+        For an unknown key that is not from a file, a wrong value, or values that do not go together.
+
+    Warns
+    -----
+    UserWarning
+        If alpha is given and is not dt / tau: it is corrected.
     """
     try:
         given = {key: plain(value) for key, value in rename_old_keys(given, source).items()}
     except RecursionError as error:
-        raise ValueError(f"{source}: lists within lists within lists: no hyper-parameter is like that.") from error
+        raise ValueError(f"{source}: no hyper-parameter is a list nested this deeply.") from error
+    unknown = [key for key in given if key not in PARAMETERS]
+    if is_file and unknown:
+        given["unknown_keys"] = unknown
+        warnings.warn(_about_unknown_keys(unknown, source), stacklevel=3)
     _check_values(given, source)
     hp = {}
     for key, parameter in PARAMETERS.items():
@@ -213,16 +265,25 @@ def complete_hp(given, source="hp"):
             hp[key] = given[key]
         elif parameter.default is not ABSENT:
             hp[key] = parameter.default(hp) if callable(parameter.default) else parameter.default
+    hp |= {key: given[key] for key in unknown}
+    if not math.isclose(hp["alpha"], hp["dt"] / hp["tau"], rel_tol=1e-6):
+        warnings.warn(
+            f"{source}: alpha is {hp['alpha']}, but dt / tau is {hp['dt']} / {hp['tau']} = {hp['dt'] / hp['tau']:g}, "
+            "which is used. Leave alpha out, and it follows.",
+            stacklevel=3,
+        )
+    hp["alpha"] = hp["dt"] / hp["tau"]
     check_hp(hp, source)
     return hp
 
 
 def check_hp(hp, source="hp"):
-    """Refuse an hp that lacks a key, has an unknown one or a wrong value, or whose values do not go together.
+    """Refuse an hp that lacks a key, has an unknown key or a wrong value, or whose values do not go together.
 
     Parameters
     ----------
     hp : dict
+        As `complete_hp` returns it.
     source : str
         What to call it in the error: a file name, or 'hp'.
 
@@ -267,26 +328,28 @@ def check_known(keys, source="hp"):
     Raises
     ------
     ValueError
-        Names the key and the legal one most like it.
+        Names the key and the known one most like it.
     """
     for key in keys:
         if key not in PARAMETERS:
             nearest = difflib.get_close_matches(str(key), PARAMETERS, n=1)
             remedy = f"Did you mean {nearest[0]!r}?" if nearest else f"Known keys: {', '.join(PARAMETERS)}."
-            raise ValueError(f"{source}: unknown key {key!r}. {remedy}")
+            raise ValueError(f"{source}: unknown key {quoted(key)}. {remedy}")
 
 
 def changed_keys(hp_a, hp_b):
-    """Return what differs between two hps, apart from rng: ``{key: (value in hp_a, value in hp_b)}``.
+    """Return what differs between two hps: ``{key: (value in hp_a, value in hp_b)}``.
 
-    A key that one of them lacks has the value None there.
+    A key that one of them lacks has the value None there. The random generator, and keys that only a file has and the
+    program does not know, have no effect on a run and are left out.
     """
-    values = {key: (plain(hp_a.get(key)), plain(hp_b.get(key))) for key in {**hp_a, **hp_b} if key != "rng"}
+    ignored = {"rng", "unknown_keys", *hp_a.get("unknown_keys", ()), *hp_b.get("unknown_keys", ())}
+    values = {key: (plain(hp_a.get(key)), plain(hp_b.get(key))) for key in {**hp_a, **hp_b} if key not in ignored}
     return {key: (a, b) for key, (a, b) in values.items() if a != b}
 
 
 def plain(value):
-    """Return numpy numbers, arrays and tuples as Python numbers and lists, also inside lists; all else as it is."""
+    """Return numpy numbers, arrays and tuples as Python numbers and lists, also inside lists; others as they are."""
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     if isinstance(value, list | tuple):
@@ -295,10 +358,10 @@ def plain(value):
 
 
 def gen_ortho_matrix(dim, rng=None):
-    """Return a random orthogonal matrix, uniformly distributed (Haar).
+    """Draw a random orthogonal matrix from the uniform (Haar) distribution.
 
-    A product of Householder reflections of normal vectors of falling length (Stewart 1980; Mezzadri 2007), drawn in
-    the order of scipy.stats.ortho_group in 2018: initial weights, and so published runs, depend on this very stream.
+    It is a product of Householder reflections of normal vectors of decreasing length (Stewart 1980; Mezzadri 2007),
+    drawn in the order of scipy.stats.ortho_group in 2018: initial weights, and so published runs, depend on it.
 
     Parameters
     ----------
@@ -321,11 +384,18 @@ def gen_ortho_matrix(dim, rng=None):
     return matrix
 
 
+def _about_unknown_keys(keys, source):
+    nearest = {key: difflib.get_close_matches(key, PARAMETERS, n=1, cutoff=0.8) for key in keys}
+    named = [quoted(key) + "".join(f" (did you mean {name!r}?)" for name in names) for key, names in nearest.items()]
+    return f"{source}: this program does not know {', '.join(named)}: kept, without effect."
+
+
 def _check_values(hp, source):
-    check_known(hp, source)
-    for key, value in hp.items():
-        parameter = PARAMETERS[key]
-        if parameter.check.accepts(plain(value)):
+    from_file = hp.get("unknown_keys", ())
+    from_file = from_file if _TEXTS.accepts(from_file) else ()
+    check_known([key for key in hp if key not in from_file], source)
+    for key, parameter in PARAMETERS.items():
+        if key not in hp or parameter.check.accepts(plain(hp[key])):
             continue
         if parameter.default is ABSENT:
             remedy = "Correct it or leave it out."
@@ -335,7 +405,8 @@ def _check_values(hp, source):
             remedy = f"Correct it, or leave it out for the default, {parameter.default!r}."
         remedy = f"{parameter.check.remedy} {remedy}".lstrip()
         raise ValueError(
-            f"{source}: {key} ({parameter.meaning}) is {value!r}, but must be {parameter.check.allowed}. {remedy}"
+            f"{source}: {key} ({parameter.meaning}) is {quoted(hp[key])}, but must be {parameter.check.allowed}. "
+            f"{remedy}"
         )
 
 
@@ -347,15 +418,15 @@ def _check_network(hp, source):
                     f"{source}: use_separate_input works only with {key} {' or '.join(map(repr, allowed))}, "
                     f"not {hp[key]!r}. Change {key} or set use_separate_input to False."
                 )
-    if hp["activation"] == "relu+" and hp["rnn_type"] not in GATED_TYPES:
+    if hp["activation"] not in LEAKY_ACTIVATIONS and hp["rnn_type"] not in GATED_TYPES:
         raise ValueError(
-            f"{source}: activation 'relu+' works only with rnn_type {', '.join(GATED_TYPES)}, not "
-            f"{hp['rnn_type']!r}. Choose another activation, for example 'relu'."
+            f"{source}: activation {hp['activation']!r} works only with rnn_type {', '.join(GATED_TYPES)}, not "
+            f"{hp['rnn_type']!r}. Choose one of {', '.join(LEAKY_ACTIVATIONS)}."
         )
 
 
 def _check_channels(hp, source):
-    """The channels of fixation, rings and rules must not overlap, and the output must be fixation and one ring."""
+    """Refuse channels of fixation, rings and rules that overlap, and an output that is not fixation and one ring."""
     first_rule, n_output = 1 + hp["num_ring"] * hp["n_eachring"], hp["n_eachring"] + 1
     remedy = "Leave the key out and it follows from n_eachring, num_ring and ruleset."
     if hp["rule_start"] < first_rule:

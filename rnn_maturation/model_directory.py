@@ -74,7 +74,7 @@ def load_hp(model_dir):
             "or write it again with save_hp, to silence this warning; if you did not, restore it from a copy.",
             stacklevel=1,  # one place, so that Python shows it once, wherever the file is read
         )
-    hp = complete_hp(content, source=str(file))
+    hp = complete_hp(content, source=str(file), is_file=True)
     hp["rng"] = np.random.RandomState(hp.get("seed", 0) + RNG_OFFSET)
     return hp
 
@@ -84,7 +84,7 @@ def save_hp(hp, model_dir):
     check_path("model_dir", model_dir)
     directory = Path(model_dir)
     directory.mkdir(parents=True, exist_ok=True)
-    write_json(directory / HP_FILE, {key: value for key, value in hp.items() if key != "rng"})
+    write_json(directory / HP_FILE, {key: value for key, value in hp.items() if key not in ("rng", "unknown_keys")})
 
 
 def has_log(model_dir):

@@ -1,53 +1,38 @@
-"""The recurrent network as a TensorFlow graph: inputs, activity, outputs, costs, training step, checkpoints.
+"""The recurrent network as a TensorFlow graph: variables, activity, output, costs and training step.
 
 Importing this module switches TensorFlow's eager execution off: graphs and sessions are used as in TensorFlow 1.
 """
 
-import contextlib
-import errno
-import os
-import shutil
-import tempfile
-from pathlib import Path
-
 import numpy as np
-import tensorflow as tf
 
 from rnn_maturation import recurrence
+from rnn_maturation.checkpoint import CheckpointWriter, difference, read_checkpoint
+from rnn_maturation.checks import check_path, quoted
 from rnn_maturation.cpu import n_cores
-from rnn_maturation.files import refuse_link
 from rnn_maturation.hyperparameters import complete_hp, gen_ortho_matrix
 from rnn_maturation.model_directory import load_hp
+from rnn_maturation.tensorflow1 import tf, tf1
 
-tf1 = tf.compat.v1
-tf1.disable_eager_execution()
-tf1.disable_control_flow_v2()  # loops that the executor runs directly are the faster ones
-
-CHECKPOINT = "model.ckpt"
-VARIABLES = "variables.ckpt"  # beside a checkpoint that can be slimmed: what it will be then
-FIXATION_THRESHOLD = 0.5  # fixation output above it means that the eyes rest
-RESPONSE_MARGIN = 0.2 * np.pi  # rad; a saccade that lands nearer to its target than this is correct
+FIXATION_THRESHOLD = 0.5  # above it the fixation output means that the eyes rest
+RESPONSE_MARGIN = 0.2 * np.pi  # rad (36 degrees); a saccade that lands closer to its target than this is correct
 # The batch is computed in this many independent parts, so that two threads work side by side without waiting for each
-# other. Fixed, not taken from the machine: the noise and the last bits of the sums depend on it.
+# other. It is fixed, not taken from the machine: the noise and the last bits of the sums depend on it.
 N_PARTS = 2
-WRITE_ERRORS = {
-    tf.errors.RESOURCE_EXHAUSTED: errno.ENOSPC,
-    tf.errors.PERMISSION_DENIED: errno.EACCES,
-    tf.errors.NOT_FOUND: errno.ENOENT,
-}
 G_REC = {"tanh": 1.0, "power": 0.01}  # initial gain of the recurrent weights where it is not 0.5
 
 
 def popvec(y):
-    """Direction of the population vector of ring activity.
+    """Return the direction of the population vector of ring activity.
 
     Parameters
     ----------
-    y : (..., R) array, activity of units with preferred directions 0, 2 pi / R, ...
+    y : (..., R) array
+        Activity of units with preferred directions 0, 2 pi / R, ...
 
     Returns
     -------
-    (...) array, radians in [0, 2 pi)
+    (...) array
+        Radians in [0, 2 pi).
     """
     directions = np.arange(y.shape[-1]) * (2 * np.pi / y.shape[-1])
     angle = np.mod(np.arctan2((y * np.sin(directions)).sum(-1), (y * np.cos(directions)).sum(-1)), 2 * np.pi)
@@ -55,7 +40,7 @@ def popvec(y):
 
 
 def tf_popvec(y):
-    """`popvec` of a tensor (..., R)."""
+    """Return `popvec` of a tensor (..., R)."""
     n_ring = y.shape[-1]
     directions = np.arange(n_ring) * (2 * np.pi / n_ring)
     components = tf.tensordot(y, np.stack([np.sin(directions), np.cos(directions)], 1).astype(np.float32), 1)
@@ -65,38 +50,65 @@ def tf_popvec(y):
 
 
 def get_perf(y_hat, y_loc):
-    """Whether each trial is answered correctly, judged at its last step.
+    """Return whether each trial is answered correctly, judged at its last step.
+
+    A trial is correct if the network fixates where it must, or else makes a saccade less than 36 degrees off its
+    target.
 
     Parameters
     ----------
-    y_hat : (T, B, R + 1) array, network output, fixation first
-    y_loc : (T, B) array, target direction (rad), negative where the network must fixate
+    y_hat : (T, B, R + 1) array
+        Output of the network, fixation first.
+    y_loc : (T, B) array
+        Target direction (rad), negative where the network must fixate.
 
     Returns
     -------
-    (B,) float array of 0 and 1: fixating where it must, else a saccade less than 36 degrees off its target
+    (B,) float array
+        1 where the trial is correct, else 0.
+
+    Raises
+    ------
+    ValueError
+        If the arrays have other shapes.
     """
     if y_hat.ndim != 3 or y_loc.shape != y_hat.shape[:2]:
         raise ValueError(f"get_perf takes y_hat (T, B, R + 1) and y_loc (T, B), got {y_hat.shape} and {y_loc.shape}")
     y_hat, y_loc = y_hat[-1], y_loc[-1]
     fixating = y_hat[:, 0] > FIXATION_THRESHOLD
-    turn = np.abs(popvec(y_hat[:, 1:]) - y_loc)
-    hit = np.minimum(turn, 2 * np.pi - turn) < RESPONSE_MARGIN
+    offset = np.abs(popvec(y_hat[:, 1:]) - y_loc)
+    hit = np.minimum(offset, 2 * np.pi - offset) < RESPONSE_MARGIN
     return np.where(y_loc < 0, fixating, ~fixating & hit).astype(float)
 
 
 def gen_feed_dict(model, trial, hp):
-    """What a session run of `model` is fed to compute `trial` (a task.Trial)."""
+    """Return what a session run of `model` is fed to compute `trial`.
+
+    Parameters
+    ----------
+    model : Model
+    trial : task.Trial
+    hp : dict
+        Not used; the original had it.
+
+    Returns
+    -------
+    dict
+    """
     return {model.x: trial.x, model.y: trial.y, model.c_mask: trial.c_mask}
 
 
 def session_config(threads=None):
-    """Session settings for training: each part of the batch on a thread of its own.
+    """Return session settings for training, which give each part of the batch a thread of its own.
 
     Parameters
     ----------
-    threads : int or None
-        Processor cores to use; None: all that this process may run on.
+    threads : int, optional
+        Processor cores to use; default all that this process may run on.
+
+    Returns
+    -------
+    tf.compat.v1.ConfigProto
     """
     if threads is None:
         threads = n_cores()
@@ -113,7 +125,7 @@ def _glorot_uniform(rng, n_in, n_out):
 
 
 def _initial_w_rec(rng, hp):
-    """Initial recurrent weights (N, N) of a leaky RNN."""
+    """Draw the initial recurrent weights (N, N) of a leaky RNN."""
     n_rnn = hp["n_rnn"]
     make = {
         "randortho": lambda: gen_ortho_matrix(n_rnn, rng),
@@ -128,44 +140,59 @@ class Model:
 
     Use it inside ``with tf.compat.v1.Session() as sess:``, after `initialize` or `restore`.
 
+    hp['alpha'] always is dt / tau. Trials depend on the time step too, so whoever overrides `dt` or `sigma_rec` makes
+    the trials with `model.hp`, not with the hp that was passed in.
+
     Parameters
     ----------
-    model_dir : str
-        Where hp.json lies and where `save` and `restore` work unless told otherwise.
+    model_dir : str or Path
+        Where hp.json lies, and where `save` and `restore` work unless told otherwise. May be None if hp is given.
     hp : dict, optional
-        Hyper-parameters; read from model_dir if not given. Not changed.
+        Hyper-parameters; by default they are read from model_dir. Not changed.
     sigma_rec, dt : float, optional
-        Take the place of hp's: recurrent noise, time step (ms; alpha follows).
+        Recurrent noise and time step (ms) instead of those of hp.
 
     Attributes
     ----------
+    model_dir, hp
+        The arguments; hp is complete, with what was overridden.
     x, y, c_mask : placeholders
         (T, B, n_input), (T, B, n_output), and the cost mask of the trials (see task.Trial).
     noise_seed : placeholder with default, (2,) int64
-        The recurrent noise is a pure function of it; not fed, every session run draws fresh noise.
+        The recurrent noise is a pure function of it. If it is not fed, every session run draws fresh noise.
     h, y_hat, y_hat_loc : tensors
-        Activity (T, B, N), output (T, B, n_output), its population vector (T, B) in [0, 2 pi).
+        Activity (T, B, N), output (T, B, n_output), and the direction of its population vector (T, B) in [0, 2 pi).
     cost_lsq, cost_reg : scalar tensors
-        Cost of the output (also with cross-entropy loss) and regularisation.
+        Cost of the output (also with cross-entropy loss) and regularization.
     evaluation : tuple of tensors
-        cost_lsq and y_hat without the memory and time that keeping the activity costs, and cost_reg's l2_h part,
-        which is a sum over trials.
+        cost_lsq and y_hat, computed without the memory and time that keeping the activity takes, and the l2_h part of
+        cost_reg, which is a sum over trials.
     train_step : operation
-    var_list, weight_list : lists of trainable variables; of those, the weights
+    var_list, weight_list : lists of variables
+        All trainable variables; those of them that are weights.
     w_in, w_rec, w_out, b_rec, b_out : tensors
-        With separate input also w_sen_in, b_in, w_rule; w_in is then what both amount to. Of a GRU: the candidate's.
+        With separate input also w_sen_in, b_in, w_rule; w_in then is what they amount to. Of a GRU: the candidate's.
     saver : tf.compat.v1.train.Saver
+
+    Raises
+    ------
+    FileNotFoundError
+        If hp is not given and model_dir has no hp.json.
+    ValueError
+        For wrong hyper-parameters, or a model_dir that is no path.
     """
 
     def __init__(self, model_dir, hp=None, sigma_rec=None, dt=None):
-        hp = load_hp(model_dir) if hp is None else complete_hp(hp)
-        if sigma_rec is not None:
-            hp["sigma_rec"] = sigma_rec
+        if model_dir is not None or hp is None:
+            check_path("model_dir", model_dir)
+        hp = load_hp(model_dir) if hp is None else hp
+        if not isinstance(hp, dict):
+            raise ValueError(f"hp must be a dict of hyper-parameters, not {quoted(hp)}")
         if dt is not None:
-            hp["dt"] = dt
-            del hp["alpha"]  # it follows
+            hp = {**{key: value for key, value in hp.items() if key != "alpha"}, "dt": dt}
+        if sigma_rec is not None:
+            hp = {**hp, "sigma_rec": sigma_rec}
         self.model_dir, self.hp = model_dir, complete_hp(hp)
-        self._meta_file = None
         tf1.reset_default_graph()
         tf1.set_random_seed(self.hp.get("seed", 0))
         self._build()
@@ -188,15 +215,13 @@ class Model:
         self.opt = make_optimizer[hp["optimizer"]](hp["learning_rate"])
         self.set_optimizer()
         self.saver = tf1.train.Saver(max_to_keep=None)
-        self._prefix = tf1.placeholder(tf.string, [], "prefix")
         slots = [v for v in tf1.global_variables() if v not in set(self._network_variables)]
-        self._write_all = _write_operation(self._prefix, self._network_variables + slots)
-        self._write_variables = _write_operation(self._prefix, self._network_variables)
+        self._writer = CheckpointWriter(self._network_variables, slots, self.saver)
 
     # ------------------------------------------------------------------------------------------------ variables
 
     def _build_variables(self, rng):
-        """Variables, named as TensorFlow 1 named them; initial values drawn from rng, recurrent weights first."""
+        """Make the variables, named as in TensorFlow 1; initial values are drawn from rng, recurrent weights first."""
         hp = self.hp
         n_in, n_rnn = hp["n_input"], hp["n_rnn"]
 
@@ -255,7 +280,7 @@ class Model:
     # --------------------------------------------------------------------------------------- activity and output
 
     def _build_activity(self):
-        """Activity and readout of each part of the batch, and joined for those who look at them."""
+        """Build activity and readout of each part of the batch, and the joined tensors for those who look at them."""
         n_trials = tf.shape(self.x)[1]
         bounds = [n_trials * i // N_PARTS for i in range(N_PARTS + 1)]
         self._parts = [slice(start, stop) for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
@@ -277,7 +302,7 @@ class Model:
         self.y_hat_loc = tf_popvec(self.y_hat[..., 1:])
 
     def _sigma(self):
-        """Standard deviation of the noise in one step, such that its effect does not depend on the step's length."""
+        """Return the standard deviation of the noise in one step; its effect does not depend on the step's length."""
         return self.hp["sigma_rec"] * np.sqrt(2 / self.hp["alpha"])
 
     def _leaky_arguments(self, seed):
@@ -286,7 +311,7 @@ class Model:
         return self.w_in, w_rec, bias, self.hp["alpha"], self.hp["activation"], self._sigma(), seed
 
     def _activity(self, x, seed):
-        """Scale and activity of one part: h = scale * activity."""
+        """Return scale and activity of one part of the batch: h = scale * activity."""
         hp = self.hp
         if hp["rnn_type"] == "LeakyRNN":
             return hp["alpha"], recurrence.leaky_rnn(x, *self._leaky_arguments(seed))
@@ -306,7 +331,7 @@ class Model:
     # -------------------------------------------------------------------------------------------- costs, training
 
     def _output_cost(self, readout_parts):
-        """Mean cost; the parts are summed last, so that their gradients do not wait for each other."""
+        """Return the mean cost; the parts are summed last, so that their gradients do not wait for each other."""
         n_time, n_trials = tf.shape(self.x)[0], tf.shape(self.x)[1]
         if not self._lsq:
             mask = tf.reshape(self.c_mask, [n_time, n_trials])
@@ -338,22 +363,23 @@ class Model:
                 self.cost_reg += hp["l1_weight"] * tf.reduce_mean(tf.abs(weight))
             if hp["l2_weight"] > 0:
                 self.cost_reg += hp["l2_weight"] * tf.nn.l2_loss(weight)
-        regularised = hp["l1_h"] > 0 or hp["l2_h"] > 0  # the activity is computed anyway
-        readout_parts = self._readout_parts if regularised else self._lean_parts
+        regularized = hp["l1_h"] > 0 or hp["l2_h"] > 0  # the activity is computed anyway
+        readout_parts = self._readout_parts if regularized else self._lean_parts
         self.evaluation = (self._output_cost(readout_parts), self._output(readout_parts), l2_h)
 
     def set_optimizer(self, extra_cost=None, var_list=None):
-        """Make train_step anew: minimise cost_lsq + cost_reg + extra_cost with gradients clipped to +-1.
+        """Make train_step anew: it minimizes cost_lsq + cost_reg + extra_cost with gradients clipped to +-1.
 
         Parameters
         ----------
         extra_cost : scalar tensor, optional
-        var_list : list of variables to train, optional; default all trainable ones
+            Not added to cost_reg: the next call starts from cost_reg alone.
+        var_list : list of variables, optional
+            Variables to train; default all trainable ones.
         """
-        if extra_cost is not None:
-            self.cost_reg += extra_cost
+        cost_reg = self.cost_reg if extra_cost is None else self.cost_reg + extra_cost
         var_list = self.var_list if var_list is None else var_list
-        gradients = tf1.gradients(self.cost_lsq + self.cost_reg, var_list)
+        gradients = tf1.gradients(self.cost_lsq + cost_reg, var_list)
         clipped = [(tf.clip_by_value(g, -1.0, 1.0), v) for g, v in zip(gradients, var_list, strict=True)]
         self.train_step = self.opt.apply_gradients(clipped)
 
@@ -365,26 +391,34 @@ class Model:
         tf1.get_default_session().run([variable.initializer for variable in values], feed)
 
     def initialize(self):
-        """Set all variables to their initial values (drawn from hp['seed'])."""
+        """Set all variables to their initial values, which follow from hp['seed']."""
         tf1.get_default_session().run(tf1.global_variables_initializer())
 
     def restore(self, load_dir=None, whole=False):
-        """Read the variables, and the optimizer's state where the checkpoint has it, from a checkpoint folder.
+        """Read the variables, and the optimizer's state if the checkpoint has it, from a checkpoint folder.
 
-        An optimizer state that the checkpoint lacks starts anew, or with whole=True is an error. Files of TensorFlow 1
-        are read.
+        Checkpoints that TensorFlow 1 has written are read too.
+
+        Parameters
+        ----------
+        load_dir : str or Path, optional
+            Checkpoint folder; default model_dir.
+        whole : bool
+            Refuse a checkpoint without the optimizer's state, which otherwise starts anew.
 
         Raises
         ------
-        FileNotFoundError : there is no checkpoint
-        ValueError : it is damaged, or of another network
+        FileNotFoundError
+            If there is no checkpoint.
+        ValueError
+            If it is damaged, of another network, or lacks the optimizer's state with `whole`.
         """
-        folder = Path(self.model_dir if load_dir is None else load_dir)
-        stored = _read_checkpoint(folder)
-        difference = _difference(self._network_variables, stored)
-        if difference:
+        folder = self.model_dir if load_dir is None else load_dir
+        stored = read_checkpoint(folder)
+        different = difference(stored, self._network_variables)
+        if different:
             raise ValueError(
-                f"the checkpoint in {folder} is of another network: {difference}; restore it with the hp of its run"
+                f"the checkpoint in {folder} is of another network: {different}; restore it with the hp of its run"
             )
         variables = tf1.global_variables()
         if whole and any(v.op.name not in stored for v in variables):
@@ -398,50 +432,19 @@ class Model:
 
         Parameters
         ----------
-        modeldir : str, optional; default model_dir
-        files : {name: text}, optional
-            Small files to write beside the checkpoint, with it.
-        slimmable : bool
-            Write also what `slim_checkpoint` needs.
+        modeldir : str or Path, optional
+            Checkpoint folder; default model_dir.
+        files, slimmable
+            As for `checkpoint.CheckpointWriter.write`.
 
         Raises
         ------
-        OSError : the disk is full, or the folder may not be written to; names the folder and the remedy
-        ValueError : the folder is a link
+        OSError
+            If the disk is full or the folder may not be written to; names the folder and the remedy.
+        ValueError
+            If the folder is a link.
         """
-        folder = Path(self.model_dir if modeldir is None else modeldir)
-        refuse_link(folder)
-        with _write_errors(folder):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            self._write(folder, files or {}, slimmable)
-        self._meta_file = folder / f"{CHECKPOINT}.meta"
-
-    def _write(self, folder, files, slimmable):
-        aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-        try:
-            os.chmod(aside, 0o777 & ~_umask())
-            session = tf1.get_default_session()
-            session.run(self._write_all, {self._prefix: str(aside / CHECKPOINT)})
-            if slimmable:
-                session.run(self._write_variables, {self._prefix: str(aside / VARIABLES)})
-            _write_state(aside)
-            for name, text in files.items():
-                (aside / name).write_text(text)
-            for path in aside.iterdir():
-                _sync(path)
-            self._add_meta(aside)
-            _move_into_place(aside, folder)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-
-    def _add_meta(self, folder):
-        """The graph's description is the same in every checkpoint: written once, then linked."""
-        meta = folder / f"{CHECKPOINT}.meta"
-        try:
-            os.link(self._meta_file, meta)
-        except (OSError, TypeError):  # the first one; or removed since; or links do not work here
-            self.saver.export_meta_graph(str(meta))
-            _sync(meta)
+        self._writer.write(self.model_dir if modeldir is None else modeldir, files, slimmable)
 
     def lesion_units(self, sess, units, verbose=False):
         """Silence units for the rest of the network: zero their outgoing recurrent and output weights.
@@ -449,16 +452,22 @@ class Model:
         Parameters
         ----------
         sess : tf.compat.v1.Session
-        units : int or sequence of ints, may be empty
+        units : int, sequence of ints, or None
+            Numbers of the units; with None, as with an empty sequence, nothing happens.
+        verbose : bool
+            Print the units.
 
         Raises
         ------
-        ValueError : there is no such unit, or a number is not an integer
+        ValueError
+            If there is no such unit, or a number is not an integer.
         """
+        if units is None:
+            return
         units = np.atleast_1d(units)
         n_rnn = self.hp["n_rnn"]
         if units.size and (units.dtype.kind not in "iu" or units.min() < 0 or units.max() >= n_rnn):
-            raise ValueError(f"units to lesion must be integers from 0 to {n_rnn - 1}, got {units.tolist()}")
+            raise ValueError(f"units to lesion must be integers from 0 to {n_rnn - 1}, got {quoted(units.tolist())}")
         units = units.astype(int)
         values = dict(zip(self._recurrent, sess.run(self._recurrent), strict=True))
         for value in values.values():
@@ -469,111 +478,3 @@ class Model:
             self._set(values)
         if verbose:
             print(f"lesioned units: {units.tolist()}")
-
-
-# ------------------------------------------------------------------------------------------------ checkpoint files
-
-
-def slim_checkpoint(folder):
-    """Take the optimizer's state out of a checkpoint that was saved with slimmable=True; leave any other as it is.
-
-    At each moment the folder holds a whole checkpoint: the variables are the first part of the data file, so that the
-    short index, which comes first, is right for the long data file too.
-    """
-    refuse_link(folder)
-    for part in ("index", "data-00000-of-00001"):
-        with contextlib.suppress(FileNotFoundError):
-            os.replace(Path(folder) / f"{VARIABLES}.{part}", Path(folder) / f"{CHECKPOINT}.{part}")
-
-
-@contextlib.contextmanager
-def _write_errors(folder):
-    """Turn what TensorFlow and the system say of a write that failed into one error with a remedy."""
-    try:
-        yield
-    except tf.errors.FailedPreconditionError:  # not of the disk: a variable without value
-        raise
-    except (OSError, tf.errors.OpError) as error:
-        number = error.errno if isinstance(error, OSError) else WRITE_ERRORS.get(error.error_code, errno.EIO)
-        raise OSError(
-            number,
-            f"{str(error).splitlines()[0][:120]}: the checkpoint was not written, an earlier one is as it was. Check "
-            "the free space, and that its folder exists and may be written to; then run the same command again",
-            str(folder),
-        ) from error
-
-
-def _write_operation(prefix, variables):
-    """Operation that writes variables to a checkpoint, in the data file in this order (a Saver's is alphabetical)."""
-    names = [variable.op.name for variable in variables]
-    return tf.raw_ops.SaveV2(prefix=prefix, tensor_names=names, shape_and_slices=[""] * len(names), tensors=variables)
-
-
-def _read_checkpoint(folder):
-    """All arrays of a checkpoint, {name: array}; the format's own checksums are verified."""
-    prefix = folder / CHECKPOINT
-    if not prefix.with_name(f"{CHECKPOINT}.index").exists():
-        raise FileNotFoundError(
-            f"no checkpoint in {folder}: {CHECKPOINT}.index is missing there; give the folder of a trial number, as "
-            "training writes them"
-        )
-    try:
-        if tf.io.gfile.glob(f"{prefix}.index"):
-            return _arrays(prefix)
-        with tempfile.TemporaryDirectory() as copy:  # TensorFlow takes the path for a pattern, where [ is no letter
-            for file in folder.glob(f"{CHECKPOINT}.*"):
-                shutil.copy(file, copy)
-            return _arrays(Path(copy) / CHECKPOINT)
-    except (tf.errors.OpError, RuntimeError, ValueError, SystemError, IndexError) as error:  # IndexError: too short
-        raise ValueError(
-            f"the checkpoint {prefix} is damaged ({str(error).splitlines()[0][:120]}): delete the folder {folder} and "
-            "restore another trial number, or train again: training goes on from the last whole checkpoint"
-        ) from error
-
-
-def _arrays(prefix):
-    reader = tf.train.load_checkpoint(str(prefix))
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-
-
-def _difference(variables, stored):
-    """In words, how stored arrays, {name: array}, are not those of a network's variables; "" when they are."""
-    names = [v.op.name for v in variables]
-    missing = [name for name in names if name not in stored]
-    if missing:
-        return f"it has no {', '.join(missing)}"
-    weights = [name for name in stored if name.endswith(("kernel", "bias", "weights", "biases"))]
-    unknown = [name for name in weights if name not in names]
-    if unknown:
-        return f"it has {', '.join(unknown)}, which this network lacks"
-    shapes = [(v.op.name, stored[v.op.name].shape, tuple(v.shape)) for v in variables]
-    return ", ".join(f"{name} is {there} in it and {here} by hp" for name, there, here in shapes if there != here)
-
-
-def _write_state(folder):
-    """The text file `checkpoint` that names the newest checkpoint in a folder, relative, so that folders can move."""
-    (folder / "checkpoint").write_text(
-        f'model_checkpoint_path: "{CHECKPOINT}"\nall_model_checkpoint_paths: "{CHECKPOINT}"\n'
-    )
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sync(path):
-    with open(path, "r+b") as file:  # Windows forces only what is open for writing to the disk
-        os.fsync(file.fileno())
-
-
-def _move_into_place(aside, folder):
-    """Rename a folder to its final name; where that exists, move the files into it, the index last."""
-    try:
-        os.rename(aside, folder)
-    except OSError:
-        for stale in folder.glob(f"{VARIABLES}.*"):
-            stale.unlink()
-        for path in sorted(aside.iterdir(), key=lambda path: path.suffix == ".index"):
-            os.replace(path, folder / path.name)

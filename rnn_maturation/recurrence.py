@@ -1,21 +1,20 @@
-"""The recurrent networks' inner loops, as TensorFlow graphs: leaky RNN (with its gradient), leaky GRU, GRU, LSTM.
+"""The recurrence of the networks as TensorFlow graphs: leaky RNN (with its gradient), leaky GRU, GRU and LSTM.
 
-All take x (T, B, n_in) and give the activity h (T, B, N). They are the program's hot loops:
+Each function takes the input x (T, B, n_in) and returns the activity h (T, B, N). These are the program's hot loops:
 
-- input product and noise are computed for a block of steps at a time, so that blocks stay in the processor's cache;
-- the leaky RNN is integrated as s = h / alpha, s' = (1 - alpha) s + f(z), z = s (alpha W_rec) + drive, which saves a
-  product a step;
-- its gradient is written by hand (backpropagation through time, one large product for each weight matrix), since
-  TensorFlow's own accumulates the weight gradient step by step.
+- the input product and the noise are computed for a block of steps at a time, so that blocks stay in the processor's
+  cache;
+- the leaky RNN is integrated as s = h / alpha, s' = (1 - alpha) s + f(z), z = s (alpha W_rec) + drive, which saves one
+  product per step;
+- its gradient is written by hand (backpropagation through time, with one large product for each weight matrix), since
+  TensorFlow's own gradient accumulates the weight gradient step by step.
 """
 
 import math
 
-import tensorflow as tf
+from rnn_maturation.tensorflow1 import tf, tf1
 
-tf1 = tf.compat.v1
-
-BLOCK = 5  # steps unrolled in each iteration of a loop, and drawn noise for at once
+BLOCK = 5  # steps that are unrolled in each iteration of a loop, and whose noise is drawn at once
 
 
 def _retanh(z):
@@ -26,7 +25,7 @@ def _positive(z):
     return tf.cast(z > 0, z.dtype)
 
 
-# name: (f, df/dz) of the leaky RNN's activation functions
+# name: (f, df/dz) of the activation functions of the leaky RNN
 ACTIVATIONS = {
     "softplus": (tf.nn.softplus, tf.sigmoid),
     "relu": (tf.nn.relu, _positive),
@@ -34,15 +33,15 @@ ACTIVATIONS = {
     "elu": (tf.nn.elu, lambda z: tf.exp(tf.minimum(z, 0.0))),
     "power": (lambda z: tf.square(tf.nn.relu(z)), lambda z: 2 * tf.nn.relu(z)),
     "retanh": (_retanh, lambda z: _positive(z) * (1 - tf.square(tf.tanh(z)))),
-    "relu+": (lambda z: tf.nn.relu(z + 1), lambda z: _positive(z + 1)),  # gated networks only
 }
 
 
 def normal_noise(shape, sigma, seed, coarse=False):
-    """Return normal noise of standard deviation sigma, a pure function of seed.
+    """Draw normal noise of standard deviation sigma, a pure function of seed.
 
-    Box and Muller's transform (Ann. Math. Statist. 29, 1958) of counter-based uniforms: exactly normal but for their
-    resolution of 2**-23, which ends the tails at 5.6 sigma. On a CPU it is twice as fast as TensorFlow's own generator.
+    The transform of Box and Muller (Ann. Math. Statist. 29, 1958) of counter-based uniform numbers: exactly normal
+    except for their resolution of 2**-23, which ends the tails at 5.6 sigma. On a CPU it is twice as fast as
+    TensorFlow's own generator.
 
     Parameters
     ----------
@@ -56,6 +55,7 @@ def normal_noise(shape, sigma, seed, coarse=False):
     Returns
     -------
     float32 tensor
+        Of the given shape.
     """
     size = tf.reduce_prod(shape)
     if coarse:
@@ -71,12 +71,12 @@ def normal_noise(shape, sigma, seed, coarse=False):
 
 
 def _pad_to_blocks(x):
-    """x with zeros after its last step, up to whole blocks: later steps change nothing before them."""
+    """Return x with zeros after its last step, up to whole blocks: later steps change nothing before them."""
     return tf.pad(x, [[0, -tf.shape(x)[0] % BLOCK], [0, 0], [0, 0]])
 
 
 def _drive(x, t, w_in, bias, sigma, seed, coarse=False):
-    """Return input, bias and noise of the steps t to t + BLOCK: (BLOCK, B, N)."""
+    """Return the sum of input, bias and noise in the steps t to t + BLOCK, (BLOCK, B, N)."""
     n_in, n_rnn = w_in.shape
     shape = [BLOCK, tf.shape(x)[1], n_rnn]
     drive = tf.reshape(tf.matmul(tf.reshape(x[t : t + BLOCK], [-1, n_in]), w_in) + bias, shape)
@@ -91,7 +91,7 @@ def _softplus_of_many(z):
 
 
 def _leaky_block(s, drive, w, alpha, activation):
-    """Integrate one block of steps; lists of the total input z and of the scaled state s after each step."""
+    """Integrate one block of steps; return lists of the total input z and the scaled state s after each step."""
     z_block, s_block = [], []
     for k in range(BLOCK):
         z = tf.matmul(s, w) + drive[k]
@@ -102,7 +102,7 @@ def _leaky_block(s, drive, w, alpha, activation):
 
 
 def _array(size, width):
-    """An array of `size` matrices (rows, width)."""
+    """Return an empty array of `size` matrices (rows, width)."""
     return tf1.TensorArray(tf.float32, size, infer_shape=False, element_shape=[None, width])
 
 
@@ -113,20 +113,25 @@ def _write(array, t, values):
 
 
 def leaky_rnn(x, w_in, w_rec, bias, alpha, activation, sigma, seed):
-    """Activity of the leaky RNN, h' = (1 - alpha) h + alpha f(x W_in + h W_rec + b + noise), h0 = 0.
+    """Return the activity of the leaky RNN, h' = (1 - alpha) h + alpha f(x W_in + h W_rec + b + noise), h0 = 0.
 
     Parameters
     ----------
     x : (T, B, n_in) tensor
     w_in, w_rec, bias : (n_in, N), (N, N), (N,) tensors
-    alpha : float, dt / tau
-    activation : a key of ACTIVATIONS
-    sigma : float, standard deviation of the noise of each unit, trial and step
+    alpha : float
+        dt / tau.
+    activation : str
+        Key of `ACTIVATIONS`.
+    sigma : float
+        Standard deviation of the noise of each unit, trial and step.
     seed : (2,) int64 tensor
+        Of the noise.
 
     Returns
     -------
-    (T, B, N) tensor, h / alpha: whoever multiplies it can scale the smaller factor
+    (T, B, N) tensor
+        h / alpha: whoever multiplies it can scale the smaller factor.
     """
     f, derivative = ACTIVATIONS[activation]
     n_in, n_rnn = w_in.shape
@@ -147,7 +152,7 @@ def leaky_rnn(x, w_in, w_rec, bias, alpha, activation, sigma, seed):
         s_all = tf.reshape(s_all.stack(), [n_padded, n_trials, n_rnn])[:n_time]
 
         def gradient(ds_all):
-            """Back from the last step: dz is the gradient of the total input z, carry that of the leaking state."""
+            """Go back from the last step: dz is the gradient of the total input z, carry that of the leaking state."""
             w_back = tf.transpose(w)
             ds_all = tf1.cond(tf.equal(n_padded, n_time), lambda: ds_all, lambda: _pad_to_blocks(ds_all))
 
@@ -176,9 +181,19 @@ def leaky_rnn(x, w_in, w_rec, bias, alpha, activation, sigma, seed):
 
 
 def leaky_rnn_readout(x, w_in, w_rec, bias, alpha, activation, sigma, seed, w_out, b_out):
-    """Return the readout h W_out + b_out of `leaky_rnn`, (T, B, n_out), without keeping the activity.
+    """Return the readout h W_out + b_out of `leaky_rnn` without keeping the activity.
 
-    It serves evaluation, where there are many trials and nothing is trained: its noise is coarse.
+    It serves evaluation, which has many trials and trains nothing: its noise is coarse, see `normal_noise`.
+
+    Parameters
+    ----------
+    x, w_in, w_rec, bias, alpha, activation, sigma, seed
+        As for `leaky_rnn`.
+    w_out, b_out : (N, n_out), (n_out,) tensors
+
+    Returns
+    -------
+    (T, B, n_out) tensor
     """
     f = _softplus_of_many if activation == "softplus" else ACTIVATIONS[activation][0]
     padded = _pad_to_blocks(x)
@@ -194,8 +209,25 @@ def leaky_rnn_readout(x, w_in, w_rec, bias, alpha, activation, sigma, seed, w_ou
     return tf.reshape(readouts, [n_time, n_trials, w_out.shape[1]])[: tf.shape(x)[0]]
 
 
+def gated_activation(name):
+    """Return the activation function of a gated network: the leaky RNN's, relu+, or the one that tf.nn has.
+
+    Parameters
+    ----------
+    name : str
+        One of `hyperparameters.GATED_ACTIVATIONS`.
+
+    Returns
+    -------
+    function of a tensor
+    """
+    if name == "relu+":
+        return lambda z: tf.nn.relu(z + 1)
+    return ACTIVATIONS[name][0] if name in ACTIVATIONS else getattr(tf.nn, name)
+
+
 def _gated_scan(x, step, n_rnn, n_states):
-    """h (T, B, N) of a gated network: step(x_t, t, states) gives the states after step t, h first."""
+    """Return h (T, B, N) of a gated network, where step(x_t, t, states) gives the states after step t, h first."""
     n_time = tf.shape(x)[0]
 
     def body(t, states, h_all):
@@ -208,17 +240,29 @@ def _gated_scan(x, step, n_rnn, n_states):
 
 
 def gru(x, w_gates, b_gates, w_candidate, b_candidate, activation, alpha=None, sigma=0.0, seed=None):
-    """Activity of a gated recurrent unit network; with alpha, of the leaky GRU.
+    """Return the activity of a network of gated recurrent units or, with alpha, of the leaky GRU.
 
-    r, u = sigmoid([x, h] W_gates + b_gates), c = f([x, r h] W_candidate + b_candidate + noise);
-    GRU: h' = u h + (1 - u) c. Leaky GRU: h' = (1 - alpha u) h + alpha u c. Shapes as in `leaky_rnn`, weights
-    (n_in + N, 2 N) and (n_in + N, N).
+    r, u = sigmoid([x, h] W_gates + b_gates), c = f([x, r h] W_candidate + b_candidate + noise), and then
+    GRU: h' = u h + (1 - u) c, or leaky GRU: h' = (1 - alpha u) h + alpha u c.
+
+    Parameters
+    ----------
+    x : (T, B, n_in) tensor
+    w_gates, b_gates : (n_in + N, 2 N), (2 N,) tensors
+    w_candidate, b_candidate : (n_in + N, N), (N,) tensors
+    activation : str
+        See `gated_activation`.
+    alpha : float, optional
+        dt / tau, of the leaky GRU.
+    sigma, seed
+        Noise of the leaky GRU, as for `leaky_rnn`.
 
     Returns
     -------
-    (T, B, N) tensor, h
+    (T, B, N) tensor
+        h
     """
-    f, _ = ACTIVATIONS[activation]
+    f = gated_activation(activation)
 
     def step(x_t, t, states):
         (h,) = states
@@ -233,11 +277,21 @@ def gru(x, w_gates, b_gates, w_candidate, b_candidate, activation, alpha=None, s
 
 
 def lstm(x, w, b, activation):
-    """Activity of the LSTM as TensorFlow 1's cell computes it: gates in the order i, j, f, o; forget bias 1.
+    """Return the activity of the LSTM as TensorFlow 1's cell computes it: gates in the order i, j, f, o; forget bias 1.
 
-    Weights (n_in + N, 4 N). Returns h (T, B, N).
+    Parameters
+    ----------
+    x : (T, B, n_in) tensor
+    w, b : (n_in + N, 4 N), (4 N,) tensors
+    activation : str
+        See `gated_activation`.
+
+    Returns
+    -------
+    (T, B, N) tensor
+        h
     """
-    f, _ = ACTIVATIONS[activation]
+    f = gated_activation(activation)
 
     def step(x_t, t, states):
         h, c = states

@@ -102,7 +102,9 @@ def test_in_loc_type_one_hot_is_one_active_unit():
 @effect_of("sigma_x", "alpha")
 @pytest.mark.parametrize("sigma_x, alpha", [(0.01, 0.2), (0.1, 0.2), (0.1, 0.8)])
 def test_sigma_x_is_the_deviation_of_the_input_noise(sigma_x, alpha):
-    changes = {"sigma_x": sigma_x, "alpha": alpha}
+    """And alpha, dt / tau, is how far it is scaled up."""
+    changes = {"sigma_x": sigma_x, "tau": 20 / alpha}
+    assert complete_hp(changes)["alpha"] == pytest.approx(alpha)
     noise = trials(changes, batch_size=20, noise_on=True).x - trials(changes, batch_size=20).x
     assert noise.std() == pytest.approx(sigma_x * np.sqrt(2 / alpha), rel=0.02)
 
@@ -185,6 +187,12 @@ def test_separate_input_has_rule_weights_and_mix_rule_turns_them():
     assert np.abs(w_in[9:] - w_rule).max() > 0.1
     np.testing.assert_allclose(w_in[9:].T @ w_in[9:], w_rule.T @ w_rule, atol=1e-5)  # by an orthogonal matrix
     assert not hasattr(Model("unused", hp=complete_hp(SMALL)), "w_rule")
+
+
+@effect_of("unknown_keys")
+def test_unknown_keys_of_a_file_have_no_effect(default):
+    noted = values({"note": "by hand", "unknown_keys": ["note"]}, "h")[0]
+    np.testing.assert_array_equal(noted, default["h"])
 
 
 @effect_of("seed")

@@ -4,7 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rnn_maturation.checks import quoted
 from rnn_maturation.hyperparameters import (
+    GATED_ACTIVATIONS,
+    GATED_TYPES,
+    LEAKY_ACTIVATIONS,
+    PAPER_DISPLAY_STEP,
+    PAPER_HP,
+    PAPER_RULESET,
     PARAMETERS,
     changed_keys,
     check_hp,
@@ -47,8 +54,55 @@ def test_derived_keys_follow():
 
 
 def test_derived_keys_stay_when_given():
-    hp = complete_hp({"n_rule": 5, "alpha": 0.5})
-    assert [hp[key] for key in ("rule_start", "n_input", "n_output", "n_rule", "alpha")] == [9, 14, 9, 5, 0.5]
+    hp = complete_hp({"n_rule": 5, "rule_start": 10})
+    assert [hp[key] for key in ("rule_start", "n_input", "n_output", "n_rule")] == [10, 15, 9, 5]
+
+
+@pytest.mark.parametrize("given", [{"alpha": 0.2, "dt": 10}, {"alpha": 0.5}, {"alpha": 0.2, "tau": 50, "n_rnn": 3}])
+def test_an_alpha_that_is_not_dt_over_tau_is_corrected_with_one_warning(given):
+    with pytest.warns(UserWarning, match=r"hp.json: alpha is 0\.\d, but dt / tau is .*Leave alpha out") as caught:
+        hp = complete_hp(given, "hp.json")
+    assert len(caught) == 1 and hp["alpha"] == hp["dt"] / hp["tau"]
+
+
+def test_an_alpha_that_agrees_is_no_reason_to_warn(recwarn):
+    assert complete_hp({"alpha": np.float32(0.3), "dt": 30})["alpha"] == 0.3
+    assert complete_hp({"alpha": 0.1 + 0.2 - 0.2, "dt": 10})["alpha"] == 0.1
+    assert not recwarn
+
+
+def test_unknown_keys_of_a_file_are_kept_with_one_warning():
+    stored = {"n_rnn": 3, "note": "my best run", "n_rn": 5, "young_target_perf": 0.6, "old": {"a": [1]}}
+    with pytest.warns(UserWarning) as caught:
+        hp = complete_hp(stored, "run/hp.json", is_file=True)
+    (warning,) = caught
+    named = "'note', 'n_rn' (did you mean 'n_rnn'?), 'old'"
+    assert str(warning.message) == f"run/hp.json: this program does not know {named}: kept, without effect."
+    kept = {key: stored[key] for key in ("n_rnn", "note", "n_rn", "old")}
+    assert {key: hp[key] for key in kept} == kept and hp["mid_target_perf"] == 0.6
+
+
+def test_an_hp_with_unknown_keys_of_a_file_is_accepted_wherever_it_goes(recwarn):
+    hp = complete_hp({"note": "x"}, is_file=True)
+    recwarn.clear()
+    again = complete_hp({**json.loads(json.dumps(hp)), "n_rnn": 3})
+    assert again["note"] == "x" and again["n_rnn"] == 3 and not recwarn
+    check_hp(again)
+    assert changed_keys(hp, get_default_hp("all_new")) == changed_keys(get_default_hp("all_new"), hp) == {}
+    assert "unknown key 'other'" in message({**hp, "other": 1})
+
+
+def test_a_long_wrong_value_is_shortened():
+    log = {"trials": list(range(0, 100_000, 1280)), "perf_odr": [0.2] * 79}
+    for key in ("rule_trains", "n_rnn", "activation", "unknown_keys"):
+        assert len(message({key: log})) < 500
+    assert "unknown key 'trials'" in message(log)
+
+
+def test_the_settings_of_the_paper():
+    hp = complete_hp({**PAPER_HP, "ruleset": PAPER_RULESET})
+    assert (hp["n_rnn"], hp["activation"], hp["target_perf"], hp["mix_rule"]) == (256, "softplus", 0.995, True)
+    assert PAPER_DISPLAY_STEP * hp["batch_size_train"] == 1280
 
 
 def test_given_is_not_changed_and_the_generator_is_kept():
@@ -87,7 +141,7 @@ def test_lists_without_end_are_refused():
     deep = []
     for _ in range(10_000):
         deep = [deep]
-    assert "lists within lists" in message({"rule_trains": deep})
+    assert "nested this deeply" in message({"rule_trains": deep})
 
 
 WRONG_VALUES = {
@@ -118,7 +172,7 @@ WRONG_VALUES = {
     "sigma_x": [-0.01],
     "rnn_type": ["RNN"],
     "n_rnn": [0, 256.0],
-    "activation": ["sigmoid", 3],
+    "activation": ["sin", 3],
     "tau": [0],
     "dt": [0, 101],
     "alpha": [0, 1.1],
@@ -129,6 +183,7 @@ WRONG_VALUES = {
     "save_name": [3],
     "c_intsyn": [-1],
     "ksi_intsyn": ["0"],
+    "unknown_keys": ["note", [1]],
     "seed": [-1, 2**32 - 1000, 0.5, None],
     "rng": [0, np.random.default_rng(0)],
     "rule_trains": [[], ["odr", "odr"], "odr", [1]],
@@ -145,7 +200,7 @@ def test_every_key_has_wrong_values_here():
 def test_wrong_value_is_refused_with_its_name_and_what_is_allowed(key, value):
     said = message({key: value})
     assert f"hp: {key} (" in said
-    assert repr(value) in said and PARAMETERS[key].check.allowed in said and "Correct it" in said
+    assert quoted(value) in said and PARAMETERS[key].check.allowed in said and "Correct it" in said
 
 
 def test_file_is_named():
@@ -159,8 +214,12 @@ def test_file_is_named():
         ({"use_separate_input": True, "activation": "tanh"}, "only with activation 'softplus' or 'relu', not 'tanh'"),
         ({"use_separate_input": True, "loss_type": "cross_entropy"}, "only with loss_type 'lsq'"),
         ({"use_separate_input": True, "rnn_type": "LSTM"}, "only with rnn_type 'LeakyRNN'"),
-        ({"activation": "relu+"}, "only with rnn_type LeakyGRU, GRU, LSTM"),
-        ({"dt": 50, "tau": 20}, "alpha (step of the leaky units, dt/tau) is 2.5"),
+        *(
+            ({"activation": name}, "only with rnn_type LeakyGRU, GRU, LSTM")
+            for name in GATED_ACTIVATIONS
+            if name not in LEAKY_ACTIVATIONS
+        ),
+        ({"dt": 50, "tau": 20}, "approach their input in a step, dt/tau) is 2.5"),
         ({"n_eachring": 16, "rule_start": 9}, "rule_start 9 must be 17 or more"),
         ({"n_input": 14}, "n_input 14 must be rule_start + n_rule = 15 or more"),
         ({"n_output": 10}, "n_output 10 must be n_eachring + 1 = 9"),
@@ -181,7 +240,7 @@ def test_values_that_do_not_go_together_are_refused(given, said):
         {"mix_rule": True},
         {"mix_rule": True, "use_separate_input": True},
         {"use_separate_input": True, "activation": "softplus"},
-        *({"activation": "relu+", "rnn_type": rnn_type} for rnn_type in ("LeakyGRU", "GRU", "LSTM")),
+        *({"activation": name, "rnn_type": rnn_type} for rnn_type in GATED_TYPES for name in GATED_ACTIVATIONS),
         {"loss_type": "cross_entropy", "in_loc_type": "one_hot"},
         {"adult_target_perf": 0.9, "mature_target_perf": 0.9},
         {"p_weight_train": 0.5, "l2_weight_init": 0.1},
@@ -224,3 +283,9 @@ def test_random_orthogonal_matrix_is_the_originals():
 def test_random_orthogonal_matrix_is_orthogonal(dim):
     matrix = gen_ortho_matrix(dim, np.random.RandomState(dim))
     np.testing.assert_allclose(matrix @ matrix.T, np.eye(dim), atol=1e-12)
+
+
+def test_random_orthogonal_matrix_without_a_generator_takes_numpys():
+    np.random.seed(4)
+    matrix = gen_ortho_matrix(3)
+    np.testing.assert_array_equal(matrix, gen_ortho_matrix(3, np.random.RandomState(4)))

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from rnn_maturation.hyperparameters import PAPER_DISPLAY_STEP, PAPER_HP, PAPER_RULESET
 from rnn_maturation.model_directory import load_hp, load_log
+from rnn_maturation.task import rules_dict
 
 SCRIPT = Path(__file__).parents[1] / "Main_training.py"
 
@@ -55,6 +58,17 @@ def test_help_names_every_option(tmp_path):
     for text in ("--modeldir", "data/6tasks", "--seed", "--max_trials", "--threads", "--overwrite"):
         assert text in out
     assert os.listdir(tmp_path) == []
+
+
+def test_the_settings_in_the_script_are_those_of_the_paper():
+    script = runpy.run_path(str(SCRIPT))  # without running its main()
+    assert (script["HP"], script["RULESET"], script["DISPLAY_STEP"]) == (PAPER_HP, PAPER_RULESET, PAPER_DISPLAY_STEP)
+    assert script["RULES"] == rules_dict[PAPER_RULESET]
+
+
+def test_nothing_is_printed_before_our_own_lines(short_run):
+    _, _, out, err = short_run
+    assert out.startswith("Trial       0") and err == ""
 
 
 def test_a_short_run_has_the_settings_of_the_main_run(short_run):

@@ -1,96 +1,41 @@
 import copy
 import functools
 import json
-import os
-import shutil
-import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 from scipy import stats
+from small_networks import (
+    COSTLY,
+    MIX_RULE,
+    NETWORKS,
+    NOISY,
+    QUIET,
+    VARIABLES,
+    N,
+    assert_same,
+    build,
+    random_feed,
+    session,
+    shaken,
+    stored_names,
+    train_steps,
+    variables_of,
+    write_checkpoint,
+)
 
-from rnn_maturation.hyperparameters import complete_hp, gen_ortho_matrix
+from rnn_maturation.hyperparameters import GATED_ACTIVATIONS, complete_hp, gen_ortho_matrix
 from rnn_maturation.model_directory import load_hp
-from rnn_maturation.network import Model, gen_feed_dict, get_perf, popvec, session_config, slim_checkpoint, tf_popvec
+from rnn_maturation.network import Model, gen_feed_dict, get_perf, popvec, session_config, tf_popvec
 from rnn_maturation.task import generate_trials
-
-tf1 = tf.compat.v1
+from rnn_maturation.tensorflow1 import tf, tf1
 
 GOLDEN = Path(__file__).parent / "golden"
-N = 6  # units of the small networks; they have 15 inputs, the last 6 of them rules, and 9 outputs
-NETWORKS = {
-    "LeakyRNN": {"activation": "softplus"},
-    "separate": {"activation": "softplus", "use_separate_input": True, "mix_rule": True},
-    "LeakyGRU": {"activation": "tanh", "rnn_type": "LeakyGRU"},
-    "GRU": {"activation": "tanh", "rnn_type": "GRU"},
-    "LSTM": {"activation": "tanh", "rnn_type": "LSTM"},
-}
-READOUT = {"output/weights": (N, 9), "output/biases": (9,)}
-VARIABLES = {  # as TensorFlow 1 named them
-    "LeakyRNN": {"rnn/leaky_rnn_cell/kernel": (15 + N, N), "rnn/leaky_rnn_cell/bias": (N,), **READOUT},
-    "separate": {
-        "sen_input/kernel": (9, N),
-        "sen_input/bias": (N,),
-        "rule_input/kernel": (6, N),
-        "rnn/leaky_rnn_cell_separate_input/kernel": (N, N),
-        "rnn/leaky_rnn_cell_separate_input/bias": (N,),
-        "output/kernel": (N, 9),
-        "output/bias": (9,),
-    },
-    "LSTM": {"rnn/lstm_cell/kernel": (15 + N, 4 * N), "rnn/lstm_cell/bias": (4 * N,), **READOUT},
-    **{
-        name: {
-            f"rnn/{cell}/gates/kernel": (15 + N, 2 * N),
-            f"rnn/{cell}/gates/bias": (2 * N,),
-            f"rnn/{cell}/candidate/kernel": (15 + N, N),
-            f"rnn/{cell}/candidate/bias": (N,),
-            **READOUT,
-        }
-        for name, cell in {"LeakyGRU": "leaky_gru_cell", "GRU": "gru_cell"}.items()
-    },
-}
-MIX_RULE = {"mix_rule/kernel": (6, 6)}  # fixed
-QUIET = {"sigma_rec": 0.0, "learning_rate": 0.01}
-COSTLY = {"l1_h": 0.05, "l2_h": 0.001, "l1_weight": 0.02, "l2_weight": 0.003, "learning_rate": 0.01}
-
-
-@functools.cache
-def build(name, **changes):
-    """A network of the table. Building is what takes time, so tests share them; each has a graph of its own."""
-    return Model("unused", hp=complete_hp({"n_rnn": N, "seed": 5, **NETWORKS[name], **changes}))
-
-
-def session(model, config=None):
-    return tf1.Session(graph=model.x.graph, config=config)
-
-
-def random_feed(model, n_time=12, n_trials=5, seed=0):
-    """Inputs that no task would give, and a noise seed."""
-    rng, n_output = np.random.RandomState(seed), model.hp["n_output"]
-    mask_shape = (n_time * n_trials, n_output) if model.hp["loss_type"] == "lsq" else n_time * n_trials
-    return {
-        model.x: rng.randn(n_time, n_trials, model.hp["n_input"]),
-        model.y: rng.dirichlet(np.ones(n_output), (n_time, n_trials)),
-        model.c_mask: rng.rand(*np.atleast_1d(mask_shape)),
-        model.noise_seed: [seed, 1],
-    }
-
-
-def variables_of(model):
-    """{name: value} of all of them, with the optimizer's."""
-    variables = {v.op.name: v for v in model.x.graph.get_collection(tf1.GraphKeys.GLOBAL_VARIABLES)}
-    return tf1.get_default_session().run(variables)
-
-
-def assert_same(got, want):
-    assert set(got) == set(want)
-    for name, value in want.items():
-        np.testing.assert_array_equal(got[name], value, err_msg=name)
+LOG = {"trials": list(range(0, 1_000_000, 1280)), "perf_odr": [0.123456] * 781}
 
 
 @pytest.fixture(params=NETWORKS)
@@ -189,6 +134,17 @@ NUMPY_ACTIVATIONS = {
     "tanh": np.tanh,
     "relu": lambda z: np.maximum(z, 0),
     "relu+": lambda z: np.maximum(z + 1, 0),
+    "elu": lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
+    "power": lambda z: np.maximum(z, 0) ** 2,
+    "retanh": lambda z: np.tanh(np.maximum(z, 0)),
+    "sigmoid": sigmoid,
+    "softsign": lambda z: z / (1 + np.abs(z)),
+    "selu": lambda z: 1.0507009873554805 * np.where(z > 0, z, 1.6732632423543772 * np.expm1(np.minimum(z, 0))),
+    "relu6": lambda z: np.clip(z, 0, 6),
+    "leaky_relu": lambda z: np.where(z > 0, z, 0.2 * z),
+    "gelu": lambda z: z * stats.norm.cdf(z),
+    "silu": lambda z: z * sigmoid(z),
+    "swish": lambda z: z * sigmoid(z),
 }
 
 
@@ -252,22 +208,6 @@ def numpy_network(hp, values, x):
     return h, sigmoid(z) if hp["loss_type"] == "lsq" else exp / exp.sum(-1, keepdims=True)
 
 
-def shaken(values, seed=0):
-    """Other values of the same shapes: biases are 0 at first, and would not be missed."""
-    rng = np.random.RandomState(seed)
-    return {key: np.float32(0.5 * rng.randn(*value.shape)) for key, value in values.items()}
-
-
-def write_checkpoint(folder, values):
-    """A checkpoint by TensorFlow's own Saver, with variables of these names and values only."""
-    folder.mkdir(parents=True)
-    with tf.Graph().as_default(), tf1.Session() as sess:
-        for key, value in values.items():
-            tf1.get_variable(key, initializer=value)
-        sess.run(tf1.global_variables_initializer())
-        tf1.train.Saver().save(sess, str(folder / "model.ckpt"), write_meta_graph=False)
-
-
 FORWARD_CASES = [
     ("LeakyRNN", QUIET),
     ("separate", {"mix_rule": False, **QUIET}),
@@ -297,10 +237,21 @@ def test_activity_and_output_are_those_of_the_formulas(tmp_path, name, changes):
             assert circular_distance(direction, popvec(y_hat[..., 1:])).max() < 1e-3
 
 
-def stored_names(model):
-    """Names of the network's own variables, with those that do not train."""
-    fixed = MIX_RULE if model.hp["use_separate_input"] and model.hp.get("mix_rule") else []
-    return [v.op.name for v in model.var_list] + list(fixed)
+@pytest.mark.parametrize("activation", GATED_ACTIVATIONS)
+def test_gated_networks_take_the_activations_of_tensorflow(activation):
+    """GRU and LSTM compute with it, and a training step has a finite gradient."""
+    for rnn_type in ("GRU", "LSTM"):
+        model = Model("unused", hp={"n_rnn": N, "rnn_type": rnn_type, "activation": activation, "seed": 5})
+        with tf1.Session() as sess:
+            model.initialize()
+            values, feed = variables_of(model), random_feed(model, 6, 3)
+            want, _ = numpy_network(model.hp, values, feed[model.x])
+            np.testing.assert_allclose(sess.run(model.h, feed), want, rtol=1e-3, atol=1e-4)
+            sess.run(model.train_step, feed)
+            after = variables_of(model)
+        assert all(np.isfinite(value).all() for value in after.values())
+        moved = [key for key in VARIABLES[rnn_type] if not np.array_equal(after[key], values[key])]
+        assert set(moved) == set(VARIABLES[rnn_type])
 
 
 def test_cost_lsq_is_the_mean_of_the_masked_error_squared():
@@ -374,16 +325,36 @@ def test_set_optimizer_chooses_variables_adds_a_cost_and_keeps_the_clipping():
     with tf1.Session() as sess:
         model.initialize()
         feed = random_feed(model)
-        reg = sess.run(model.cost_reg, feed)
         model.set_optimizer(extra_cost=1e6 * tf.reduce_sum(model.w_out), var_list=chosen)
-        before, w_out = sess.run([model.var_list, model.w_out])
-        assert sess.run(model.cost_reg, feed) == pytest.approx(reg + 1e6 * w_out.sum(), rel=1e-5)
+        before = sess.run(model.var_list)
         sess.run(model.train_step, feed)
         after = sess.run(model.var_list)
     steps = {v.op.name: b - a for v, a, b in zip(model.var_list, before, after, strict=True)}
     np.testing.assert_allclose(steps.pop("output/weights"), -1, rtol=1e-4)  # learning rate times the clipped 1
     assert np.abs(steps.pop("output/biases")).max() > 0
     assert not any(step.any() for step in steps.values())
+
+
+def test_an_extra_cost_is_not_added_to_the_regularization_for_good():
+    model = Model("unused", hp=complete_hp({"n_rnn": N, "optimizer": "sgd", "learning_rate": 1.0, "l2_weight": 0.01}))
+    feed = random_feed(model)
+
+    def weights_after_a_step(sess):
+        model.initialize()
+        sess.run(model.train_step, feed)
+        return sess.run(model.var_list)
+
+    with tf1.Session() as sess:
+        first = weights_after_a_step(sess)
+        reg = sess.run(model.cost_reg, feed)
+        model.set_optimizer(extra_cost=1e6 * tf.reduce_sum(model.w_out))
+        with_extra_cost = weights_after_a_step(sess)
+        model.set_optimizer()
+        again = weights_after_a_step(sess)
+        assert sess.run(model.cost_reg, feed) == reg
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(first[-2], with_extra_cost[-2])
 
 
 def test_set_optimizer_keeps_the_state_of_adam():
@@ -527,6 +498,60 @@ def test_a_time_step_goes_with_hyperparameters_that_only_say_what_differs():
         Model("unused", hp=hp, sigma_rec=-1)
 
 
+def test_a_changed_time_step_changes_alpha_with_one_warning(tmp_path):
+    """A run of the original with another dt has a stale alpha in its hp.json; and so has an hp whose dt is changed."""
+    (tmp_path / "hp.json").write_text(json.dumps({**complete_hp({"n_rnn": 3}), "dt": 10}))
+    with pytest.warns(UserWarning, match="hp.json: alpha is 0.2") as caught:
+        assert Model(tmp_path).hp["alpha"] == 0.1
+    assert len(caught) == 1
+    (tmp_path / "hp.json").write_text(json.dumps(complete_hp({"n_rnn": 3})))
+    hp = load_hp(tmp_path)
+    hp["dt"] = 10
+    with pytest.warns(UserWarning, match="hp: alpha is 0.2") as caught:
+        model = Model(tmp_path, hp=hp)
+    assert len(caught) == 1 and model.hp["alpha"] == 0.1
+    trial = generate_trials("gap", {**model.hp, "rng": np.random.RandomState(0)}, "test")
+    activity = []
+    for network in (model, Model("unused", hp=complete_hp({"n_rnn": 3, "dt": 10}))):
+        with session(network) as sess:
+            network.initialize()
+            feed = {**gen_feed_dict(network, trial, network.hp), network.noise_seed: [0, 1]}
+            activity.append(sess.run(network.h, feed))
+    assert activity[0].shape[0] == 170
+    np.testing.assert_array_equal(*activity)
+
+
+def test_a_time_step_that_is_given_to_the_model_is_no_reason_to_warn(recwarn):
+    assert Model("unused", hp=complete_hp({"n_rnn": 3}), dt=10).hp["alpha"] == 0.1
+    assert not recwarn
+
+
+def test_an_hp_file_with_keys_of_its_own_makes_a_network(tmp_path):
+    (tmp_path / "hp.json").write_text(json.dumps({"n_rnn": 3, "note": "mine"}))
+    with pytest.warns(UserWarning, match="does not know 'note'") as caught:
+        assert Model(tmp_path).hp["note"] == "mine"
+    assert len(caught) == 1
+    with pytest.warns(UserWarning, match="does not know 'note'"):
+        hp = load_hp(tmp_path)
+    assert Model("unused", hp=hp, dt=10).hp["note"] == "mine"
+    with pytest.raises(ValueError, match="unknown key 'n_rn'. Did you mean 'n_rnn'"):
+        Model("unused", hp={**hp, "n_rn": 3})
+
+
+@pytest.mark.parametrize("wrong, hp", [(LOG, {"n_rnn": 3}), (LOG, None), (None, None), (3, {})])
+def test_a_model_directory_that_is_no_path_is_an_error(wrong, hp):
+    with pytest.raises(ValueError, match="model_dir must be a path, not .*order of the arguments") as error:
+        Model(wrong, hp=hp)
+    assert len(str(error.value)) < 200
+
+
+def test_a_log_in_place_of_hp_is_an_error(tmp_path):
+    for wrong in (LOG, [LOG]):
+        with pytest.raises(ValueError, match="^hp") as error:
+            Model(tmp_path, hp=wrong)
+        assert len(str(error.value)) < 900
+
+
 def test_hyperparameters_are_read_from_the_model_directory(tmp_path):
     (tmp_path / "hp.json").write_text(json.dumps(complete_hp({"n_rnn": 3, "rnn_type": "GRU"})))
     model = Model(str(tmp_path))
@@ -545,9 +570,6 @@ def test_wrong_hyperparameters_are_an_error(wrong):
 
 
 # ------------------------------------------------------------------------------------------------ noise
-
-
-NOISY = {"n_rnn": 21, "activation": "softplus"}
 
 
 def network_noise(model, sess, n_time=30, n_trials=33, seed=None):
@@ -718,11 +740,12 @@ def test_a_lesion_of_no_unit_changes_nothing():
     with session(model) as sess:
         model.initialize()
         before = variables_of(model)
-        model.lesion_units(sess, [])
-        assert_same(variables_of(model), before)
+        for none in ([], None):
+            model.lesion_units(sess, none)
+            assert_same(variables_of(model), before)
 
 
-@pytest.mark.parametrize("units", [-1, N, [0, N], [1.5], [True] * N, "1", None])  # booleans: a mask is not numbers
+@pytest.mark.parametrize("units", [-1, N, [0, N], [1.5], [True] * N, "1"])  # booleans: a mask is not numbers
 def test_lesions_of_units_that_are_not_there_are_an_error(units):
     model = build("LeakyRNN", **QUIET)
     with session(model) as sess:
@@ -731,370 +754,6 @@ def test_lesions_of_units_that_are_not_there_are_an_error(units):
         with pytest.raises(ValueError, match=f"integers from 0 to {N - 1}"):
             model.lesion_units(sess, units)
         assert_same(variables_of(model), before)
-
-
-# ------------------------------------------------------------------------------------------------ checkpoints
-
-
-CHECKPOINT_FILES = ["checkpoint", "model.ckpt.data-00000-of-00001", "model.ckpt.index", "model.ckpt.meta"]
-
-
-def files_in(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
-def train_steps(model, sess, n_steps=2):
-    for step in range(n_steps):
-        sess.run(model.train_step, random_feed(model, seed=step))
-
-
-@pytest.fixture
-def saved(tmp_path):
-    """(model, folder of a checkpoint of it after two training steps, all its values there)"""
-    model, folder = build("LeakyRNN", **QUIET), tmp_path / "run" / "1280"
-    with session(model) as sess:
-        model.initialize()
-        train_steps(model, sess)
-        model.save(folder)
-        return model, folder, variables_of(model)
-
-
-def test_saving_and_restoring_gives_the_same_network_and_optimizer(tmp_path, name):
-    model = build(name, **QUIET)
-    with session(model) as sess:
-        model.initialize()
-        train_steps(model, sess)
-        want = variables_of(model)
-        model.save(tmp_path / "0")
-        train_steps(model, sess)
-        after_training = variables_of(model)
-        model.restore(tmp_path / "0")
-        assert_same(variables_of(model), want)
-        train_steps(model, sess)
-        assert_same(variables_of(model), after_training)
-    with session(model):
-        model.restore(tmp_path / "0")  # nothing needs to be initialised before
-        assert_same(variables_of(model), want)
-
-
-def test_a_plain_saver_reads_what_was_saved(tmp_path, name):
-    """As the original would."""
-    model = build(name, **QUIET)
-    with session(model) as sess:
-        model.initialize()
-        train_steps(model, sess)
-        want = variables_of(model)
-        model.save(tmp_path / "0")
-    fixed = MIX_RULE if name == "separate" else {}
-    with tf.Graph().as_default(), tf1.Session() as sess:
-        variables = {key: tf1.get_variable(key, shape) for key, shape in {**VARIABLES[name], **fixed}.items()}
-        for key, shape in VARIABLES[name].items():
-            variables |= {f"{key}/{slot}": tf1.get_variable(f"{key}/{slot}", shape) for slot in ("Adam", "Adam_1")}
-        variables |= {key: tf1.get_variable(key, ()) for key in ("beta1_power", "beta2_power")}
-        tf1.train.Saver().restore(sess, str(tmp_path / "0" / "model.ckpt"))
-        assert_same(sess.run(variables), want)
-    assert tf1.train.latest_checkpoint(str(tmp_path / "0")) == str(tmp_path / "0" / "model.ckpt")
-
-
-def test_a_checkpoint_without_optimizer_state_restores_and_the_state_starts_anew(tmp_path, name):
-    model = build(name, **QUIET)
-    with session(model) as sess:
-        model.initialize()
-        initial = variables_of(model)
-        train_steps(model, sess)
-        values = shaken({key: initial[key] for key in stored_names(model)})
-        write_checkpoint(tmp_path / "0", values)
-        model.restore(tmp_path / "0")
-        assert_same(variables_of(model), {**initial, **values})
-
-
-def test_a_network_trained_by_adam_goes_on_with_sgd(saved):
-    _, folder, want = saved
-    model = build("LeakyRNN", optimizer="sgd")
-    with session(model):
-        model.restore(folder)
-        assert_same(variables_of(model), {key: want[key] for key in VARIABLES["LeakyRNN"]})
-
-
-def test_the_saver_attribute_reads_checkpoints_too(saved):
-    model, folder, want = saved
-    with session(model) as sess:
-        model.saver.restore(sess, str(folder / "model.ckpt"))
-        assert_same(variables_of(model), want)
-
-
-def test_the_model_directory_is_where_checkpoints_go_unless_told_otherwise(tmp_path):
-    model = Model(str(tmp_path / "run"), hp=complete_hp({"n_rnn": 3}))
-    with tf1.Session():
-        model.initialize()
-        want = variables_of(model)
-        model.save()
-        assert files_in(tmp_path / "run") == CHECKPOINT_FILES
-        model.restore()
-        assert_same(variables_of(model), want)
-
-
-def save_again(saved, *folders, files=None):
-    """Save another state of the network into each folder; all its values."""
-    model, folder, _ = saved
-    with session(model) as sess:
-        model.restore(folder)
-        train_steps(model, sess)
-        for target in folders:
-            model.save(target, files)
-        return variables_of(model)
-
-
-def restored(model, folder):
-    with session(model):
-        model.restore(folder)
-        return variables_of(model)
-
-
-def test_a_folder_appears_whole_and_nothing_else_is_left(saved):
-    _, folder, _ = saved
-    assert files_in(folder.parent) == ["1280"] and files_in(folder) == CHECKPOINT_FILES
-    save_again(saved, folder.parent / "2560", files={"state.json": "{}"})
-    assert files_in(folder.parent) == ["1280", "2560"]
-    assert files_in(folder.parent / "2560") == [*CHECKPOINT_FILES, "state.json"]
-    assert (folder.parent / "2560" / "state.json").read_text() == "{}"
-    assert (folder / "checkpoint").read_text().splitlines()[0] == 'model_checkpoint_path: "model.ckpt"'
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
-def test_the_folder_has_the_rights_that_the_user_gives_to_new_ones(saved):
-    _, folder, _ = saved
-    beside = folder.parent / "made by hand"
-    beside.mkdir()
-    assert folder.stat().st_mode == beside.stat().st_mode
-
-
-def test_the_graph_is_written_once_and_linked(saved):
-    _, folder, _ = saved
-    save_again(saved, folder.parent / "2560", folder.parent / "3840")
-    numbers = {path.name: (path / "model.ckpt.meta").stat().st_ino for path in folder.parent.iterdir()}
-    assert list(sorted(numbers)) == ["1280", "2560", "3840"] and len(set(numbers.values())) == 1
-    shutil.rmtree(folder.parent / "3840")  # the newest one, which the next would be linked to
-    save_again(saved, folder.parent / "5120")
-    assert files_in(folder.parent / "5120") == CHECKPOINT_FILES
-
-
-def test_the_written_graph_can_be_imported_and_run(saved):
-    model, folder, _ = saved
-    feed = random_feed(model)
-    with session(model) as sess:
-        model.restore(folder)
-        want = sess.run(model.y_hat, feed)
-    with tf.Graph().as_default(), tf1.Session() as sess:
-        saver = tf1.train.import_meta_graph(str(folder / "model.ckpt.meta"))
-        saver.restore(sess, str(folder / "model.ckpt"))
-        got = sess.run(model.y_hat.name, {tensor.name: value for tensor, value in feed.items()})
-    np.testing.assert_allclose(got, want, atol=1e-6)
-
-
-def test_overwriting_a_checkpoint_keeps_what_else_is_in_its_folder(saved):
-    model, folder, _ = saved
-    (folder / "H_odr.pkl").write_bytes(b"activity")
-    want = save_again(saved, folder)
-    assert files_in(folder) == ["H_odr.pkl", *CHECKPOINT_FILES] and files_in(folder.parent) == ["1280"]
-    assert (folder / "H_odr.pkl").read_bytes() == b"activity"
-    assert_same(restored(model, folder), want)
-
-
-def test_a_save_that_fails_leaves_nothing(saved):
-    model, folder, _ = saved
-    with session(model), pytest.raises(tf.errors.FailedPreconditionError):
-        model.save(folder.parent / "2560")  # no variable has a value
-    (folder.parent / "note").write_text("a file")
-    with pytest.raises(OSError):
-        save_again(saved, folder.parent / "note")
-    assert files_in(folder.parent) == ["1280", "note"]
-
-
-def test_a_full_disk_leaves_the_old_checkpoint_whole(saved):
-    resource = pytest.importorskip("resource", reason="Windows has no such limit")
-    model, folder, want = saved
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-        for target in (folder, folder.parent / "2560"):
-            with pytest.raises((tf.errors.OpError, OSError)):
-                save_again(saved, target)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
-    assert files_in(folder.parent) == ["1280"] and files_in(folder) == CHECKPOINT_FILES
-    assert_same(restored(model, folder), want)
-
-
-@pytest.mark.skipif(os.name == "nt" or os.getuid() == 0, reason="the administrator may write everywhere")
-def test_a_directory_that_may_not_be_written_to_is_an_error(saved):
-    _, folder, _ = saved
-    folder.parent.chmod(0o500)
-    try:
-        with pytest.raises(PermissionError):
-            save_again(saved, folder.parent / "2560")
-        assert files_in(folder.parent) == ["1280"]
-    finally:
-        folder.parent.chmod(0o700)
-
-
-@pytest.mark.parametrize("folder_name", ["a b", "run [2]", "ä{b}", "%d", "-x"])
-def test_any_folder_name_will_do(saved, folder_name):
-    want = save_again(saved, saved[1].parent / folder_name / "0")
-    assert_same(restored(saved[0], saved[1].parent / folder_name / "0"), want)
-
-
-def test_restoring_and_saving_add_nothing_to_the_graph(saved):
-    model, folder, _ = saved
-    with session(model) as sess:
-        before = len(sess.graph.get_operations())
-        for _ in range(50):
-            model.restore(folder)
-        model.save(folder.parent / "2560")
-        model.lesion_units(sess, [0])
-        assert len(sess.graph.get_operations()) == before
-
-
-def save_slimmable(saved):
-    """Another checkpoint, and what it holds slimmed: the network without the optimizer's state."""
-    model, folder, _ = saved
-    with session(model):
-        model.restore(folder)
-        model.save(folder.parent / "2560", {"state.json": "{}"}, slimmable=True)
-    return folder.parent / "2560"
-
-
-def test_a_slimmed_checkpoint_keeps_the_network_and_loses_the_state_of_the_optimizer(saved):
-    model, _, want = saved
-    folder = save_slimmable(saved)
-    assert_same(restored(model, folder), want)
-    n_bytes = (folder / CHECKPOINT_FILES[1]).stat().st_size
-    for _ in range(2):
-        slim_checkpoint(folder)
-        assert files_in(folder) == [*CHECKPOINT_FILES, "state.json"]
-        assert (folder / CHECKPOINT_FILES[1]).stat().st_size < 0.4 * n_bytes
-    got = restored(model, folder)
-    assert_same({key: got[key] for key in VARIABLES["LeakyRNN"]}, {key: want[key] for key in VARIABLES["LeakyRNN"]})
-    assert not any(got[key].any() for key in got if key.endswith(("Adam", "Adam_1")))
-    with session(model), pytest.raises(ValueError, match=f"{folder} has no optimizer state"):
-        model.restore(folder, whole=True)
-
-
-def test_a_checkpoint_is_whole_also_half_way_through_slimming(saved):
-    model, _, want = saved
-    folder = save_slimmable(saved)
-    os.replace(folder / "variables.ckpt.index", folder / "model.ckpt.index")  # and here the process is killed
-    got = restored(model, folder)
-    assert_same({key: got[key] for key in VARIABLES["LeakyRNN"]}, {key: want[key] for key in VARIABLES["LeakyRNN"]})
-    slim_checkpoint(folder)
-    assert files_in(folder) == [*CHECKPOINT_FILES, "state.json"]
-    assert_same(restored(model, folder), got)
-
-
-def test_slimming_leaves_other_folders_as_they_are(saved):
-    model, folder, want = saved
-    slim_checkpoint(folder)
-    assert_same(restored(model, folder), want)
-    slim_checkpoint(folder.parent / "99")
-    assert files_in(folder.parent) == ["1280"]
-
-
-def test_overwriting_a_slimmable_checkpoint_leaves_nothing_of_it(saved):
-    model, _, _ = saved
-    folder = save_slimmable(saved)
-    want = save_again(saved, folder)
-    slim_checkpoint(folder)
-    assert_same(restored(model, folder), want)
-
-
-# ------------------------------------------------------------------------------------------------ bad checkpoints
-
-
-def test_a_folder_without_checkpoint_is_an_error(saved):
-    model, folder, _ = saved
-    for missing in (folder.parent / "99", folder.parent):
-        with session(model), pytest.raises(FileNotFoundError, match=f"no checkpoint in {missing}.*give the folder"):
-            model.restore(missing)
-
-
-@pytest.mark.parametrize(
-    "other, changes, difference",
-    [
-        ("LeakyRNN", NOISY, "rnn/leaky_rnn_cell/kernel is"),
-        ("LSTM", QUIET, "rnn/lstm_cell/kernel"),
-        ("separate", QUIET, "sen_input/kernel"),
-    ],
-)
-def test_a_checkpoint_of_another_network_is_an_error(saved, other, changes, difference):
-    _, folder, _ = saved
-    model = build(other, **changes)
-    with session(model):
-        model.initialize()
-        before = variables_of(model)
-        with pytest.raises(ValueError, match=f"{folder} is of another network.*{difference}.*restore it with the hp"):
-            model.restore(folder)
-        assert_same(variables_of(model), before)
-
-
-def test_a_checkpoint_with_mixed_rules_is_not_restored_without_them(tmp_path):
-    mixed, plain = build("separate", **QUIET), build("separate", **{**QUIET, "mix_rule": False})
-    with session(mixed):
-        mixed.initialize()
-        mixed.save(tmp_path / "0")
-    with session(plain), pytest.raises(ValueError, match="another network: it has mix_rule/kernel, which this"):
-        plain.restore(tmp_path / "0")
-
-
-def truncations(content):
-    return [content[:length] for length in np.linspace(0, len(content) - 1, 12).astype(int)]
-
-
-def flips(content):
-    """A bit turned over here and there."""
-    for bit in np.random.RandomState(0).randint(0, 8 * len(content), 40):
-        damaged = bytearray(content)
-        damaged[bit // 8] ^= 1 << bit % 8
-        yield bytes(damaged)
-
-
-@pytest.mark.parametrize("damage", [truncations, flips, lambda content: [b"not a checkpoint"]])
-@pytest.mark.parametrize("file", CHECKPOINT_FILES[1:3])
-def test_a_damaged_checkpoint_is_an_error_and_changes_nothing(saved, file, damage):
-    model, folder, want = saved
-    content, n_refused = (folder / file).read_bytes(), 0
-    with session(model):
-        model.initialize()
-        before = variables_of(model)
-        for damaged in damage(content):
-            (folder / file).write_bytes(damaged)
-            try:
-                model.restore(folder)
-            except ValueError as error:
-                assert f"{folder}/model.ckpt is damaged" in str(error) and "delete the folder" in str(error)
-                assert_same(variables_of(model), before)
-                n_refused += 1
-            else:  # a few bits of an index mean nothing
-                assert file.endswith("index")
-                assert_same(variables_of(model), want)
-                model.initialize()
-    assert n_refused > 0
-
-
-def test_a_checkpoint_that_lacks_its_data_is_an_error(saved):
-    model, folder, _ = saved
-    (folder / CHECKPOINT_FILES[1]).unlink()
-    with session(model), pytest.raises(ValueError, match=f"{folder}/model.ckpt is damaged.*delete the folder"):
-        model.restore(folder)
-
-
-def test_files_of_two_checkpoints_mixed_are_an_error(saved):
-    model, folder, _ = saved
-    save_again(saved, folder.parent / "2560")
-    shutil.copy(folder / CHECKPOINT_FILES[1], folder.parent / "2560")
-    with session(model), pytest.raises(ValueError, match="is damaged"):
-        model.restore(folder.parent / "2560")
 
 
 # ------------------------------------------------------------------------------------- directions and performance

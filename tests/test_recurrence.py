@@ -1,12 +1,9 @@
 import numpy as np
 import pytest
-import tensorflow as tf
 from scipy import stats
 
-import rnn_maturation.network  # noqa: F401  sets TensorFlow to graphs and sessions
 from rnn_maturation.recurrence import ACTIVATIONS, BLOCK, leaky_rnn, leaky_rnn_readout, normal_noise
-
-tf1 = tf.compat.v1
+from rnn_maturation.tensorflow1 import tf, tf1
 
 N_IN, N_RNN = 3, 4
 ALPHA = 0.2
@@ -21,7 +18,6 @@ NUMPY_ACTIVATIONS = {
     "elu": lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
     "power": lambda z: np.maximum(z, 0) ** 2,
     "retanh": lambda z: np.tanh(np.maximum(z, 0)),
-    "relu+": lambda z: np.maximum(z + 1, 0),
 }
 
 

@@ -15,7 +15,7 @@ from rnn_maturation.analysis.dynamics.step import network_at
 from rnn_maturation.analysis.dynamics.task_input import saccades, task_input
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.results import TableResult, labelled
-from rnn_maturation.analysis.selectivity import classify_units, select_units
+from rnn_maturation.analysis.selectivity import compute_neuron_info, select_units
 from rnn_maturation.stages import present_stages, range_name, stage_by_trial
 
 GROUPS = (
@@ -121,7 +121,7 @@ def unit_groups(hp, model_dir, trial_num, network, rule, epoch):
     trials = test_trials(hp, rule)
     locations = np.array(trials.input_loc)[: trials.batch_size].argmax(axis=1)
     activity = Get_H(hp, model_dir, trial_num, rule)
-    in_stimulus, in_delay = (classify_units(activity, locations, trials.epochs, name) for name in ("stim1", epoch))
+    in_stimulus, in_delay = (compute_neuron_info(activity, locations, trials.epochs, name) for name in ("stim1", epoch))
     task = task_input(rule, hp, hp["n_eachring"])
     found = fixed_points_at(network, task, epoch, network.run(task.inputs), with_slow_points=False)
     order = np.empty(0, dtype=int)

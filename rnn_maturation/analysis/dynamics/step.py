@@ -10,8 +10,8 @@ import copy
 import numpy as np
 from scipy import special
 
+from rnn_maturation.checkpoint import read_checkpoint
 from rnn_maturation.model_directory import checkpoint_dir
-from rnn_maturation.network import _read_checkpoint
 
 # ------------------------------------------------------------------------------------------------------- activations
 
@@ -267,7 +267,7 @@ def weights_of(hp, model_dir, trial_num):
     ValueError
         When it is damaged.
     """
-    arrays = _read_checkpoint(checkpoint_dir(model_dir, trial_num))
+    arrays = read_checkpoint(checkpoint_dir(model_dir, trial_num))
     return {name: array.astype(float) for name, array in arrays.items() if array.dtype.kind == "f"}
 
 

@@ -1,0 +1,264 @@
+"""Where a run stands on disk, and how it goes on: new runs, checkpoints to go on from, requests to stop."""
+
+import contextlib
+import json
+import shutil
+import signal
+import sys
+import threading
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from rnn_maturation import model_directory
+from rnn_maturation.checks import quoted
+from rnn_maturation.hyperparameters import changed_keys
+
+STATE_FILE = "training_state.json"  # beside each checkpoint: everything else that is needed to go on from it
+INTERRUPTED = "interrupted"  # folder of the checkpoint of a run that was stopped between two evaluations
+CHECKPOINT_FILES = ("checkpoint", "*.ckpt.*", STATE_FILE, "H_*.pkl", "neuron_info_*.pkl", ".partial-*")
+
+
+# ------------------------------------------------------------------------------------------------ what is there
+
+
+def delete_run(model_dir, load_dir=None):
+    """Delete what `train` and the analyses have written into a model directory, and nothing else.
+
+    Parameters
+    ----------
+    model_dir : str or Path
+    load_dir : str or Path, optional
+        Checkpoint folder that the next run is to start from.
+
+    Raises
+    ------
+    ValueError
+        If load_dir would be deleted.
+    """
+    folder = Path(model_dir)
+    if load_dir is not None and folder.resolve() in Path(load_dir).resolve().parents:
+        raise ValueError(f"load_dir {load_dir} is a part of the run to overwrite: copy it elsewhere first")
+    for checkpoint in [*folder.glob("[0-9]*"), folder / INTERRUPTED]:
+        if checkpoint.is_symlink():
+            checkpoint.unlink()  # the folder that it leads to belongs to another run
+        elif checkpoint.name.isdigit() or checkpoint.name == INTERRUPTED:
+            for file in [file for pattern in CHECKPOINT_FILES for file in checkpoint.glob(pattern)]:
+                file.unlink()
+            with contextlib.suppress(OSError):  # it is not there, or a file of the user's stays in it
+                checkpoint.rmdir()
+    for name in ("log.json", "task_info.pkl", "hp.json", "hparams.json"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def begin(model_dir, hp):
+    """Write hp.json for a new run, or compare it with that of the run that is there.
+
+    Half-written checkpoints of killed processes are removed.
+
+    Parameters
+    ----------
+    model_dir : str or Path
+    hp : dict
+        Complete hyper-parameters of the run to train.
+
+    Returns
+    -------
+    dict
+        The log, see `train.do_eval`; without entries for a new run.
+
+    Raises
+    ------
+    ValueError
+        If the run has other hyper-parameters, or lacks a file or a part of its log.
+    """
+    for pattern in (".[0-9]*-*", f".{INTERRUPTED}-*"):
+        for leftover in Path(model_dir).glob(pattern):
+            shutil.rmtree(leftover, ignore_errors=True)
+    saved = model_directory.load_hp(model_dir) if model_directory.has_hp(model_dir) else None
+    log = model_directory.load_log(model_dir) if model_directory.has_log(model_dir) else None
+    if saved is None:
+        if log is not None or model_directory.checkpoint_trials(model_dir):
+            raise ValueError(f"{model_dir} has a run without its hp.json: put the file back, or --overwrite")
+        model_directory.save_hp(hp, model_dir)
+    else:
+        changed = changed_keys(saved, hp)
+        if changed:
+            differences = ", ".join(f"{key} {quoted(old)} (now {quoted(new)})" for key, (old, new) in changed.items())
+            raise ValueError(
+                f"{model_dir} holds a run with other hyper-parameters: {differences}. "
+                "Use these, another model directory, or --overwrite (overwrite=True)"
+            )
+    if log is None:
+        if any(model_directory.checkpoint_trials(model_dir)):  # checkpoint 0 comes before the first log
+            raise ValueError(f"{model_dir} has a run without its log.json: put the file back, or --overwrite")
+        return {"model_dir": str(model_dir), "trials": [], "times": [], "growth": []}
+    wanted = ["times", "growth", "perf_avg", "perf_min"]
+    wanted += [f"{what}_{rule}" for rule in hp["rules"] for what in ("cost", "creg", "perf")]
+    missing = [key for key in wanted if not isinstance(log.get(key), list)]
+    if missing:
+        raise ValueError(
+            f"{model_dir}/log.json is damaged: it has no {', '.join(missing)}. Restore it from a copy, or "
+            "--overwrite (overwrite=True)"
+        )
+    return log
+
+
+# ------------------------------------------------------------------------------------------------ going on
+
+
+def go_on(model, log, settings):
+    """Bring the network, hp['rng'] and the log to where an unfinished run stands.
+
+    The newest checkpoint that is whole is restored. What was logged after it is dropped from the log, as it will be
+    computed again.
+
+    Parameters
+    ----------
+    model : network.Model
+        In a default session; its graph must have the run's training step.
+    log : dict
+        With at least one entry.
+    settings : dict
+        display_step, trainables and load_dir of this call of `train`.
+
+    Returns
+    -------
+    int
+        Number of training steps that have been done.
+
+    Raises
+    ------
+    ValueError
+        If the run was started with other settings, or no checkpoint is whole.
+    """
+    model_dir, batch_size = Path(model.model_dir), model.hp["batch_size_train"]
+    for name in (INTERRUPTED, *map(str, log["trials"][::-1])):
+        folder = model_dir / name
+        if not (folder / STATE_FILE).exists():
+            continue
+        try:
+            state = _read_state(folder)
+            trials = state["step"] * batch_size
+            if name == INTERRUPTED and trials <= log["trials"][-1]:
+                continue  # out of date: left by a process that was killed right after logging what came later
+            if name not in (INTERRUPTED, str(trials)):
+                raise ValueError(f"{folder / STATE_FILE} is of trial {trials}: this checkpoint is damaged")
+            model.restore(folder, whole=True)
+        except (ValueError, FileNotFoundError) as error:
+            print(f"{error}\nGoing back to the checkpoint before it.")
+            continue
+        if state["settings"] != settings:
+            raise ValueError(
+                f"{model_dir} holds a run with {state['settings']}, now {settings}: use the same, another model "
+                "directory, or --overwrite (overwrite=True)"
+            )
+        generator, keys, *rest = state["rng"]
+        model.hp["rng"].set_state((generator, np.array(keys, np.uint32), *rest))
+        n_kept = int(np.searchsorted(log["trials"], trials, side="right"))
+        for key, values in log.items():
+            if model_directory.is_log_list(key):  # not a list that the user added
+                del values[n_kept:]
+        print(f"{model_dir}: going on from trial {trials}")
+        return state["step"]
+    raise ValueError(
+        f"{model_dir} has a log but no checkpoint to go on from (a whole one with {STATE_FILE}): start a new run from "
+        "one of its checkpoints with load_dir in another directory, or --overwrite (overwrite=True)"
+    )
+
+
+def state_text(settings, step, rng_state):
+    """Return the content of a state file.
+
+    Parameters
+    ----------
+    settings : dict
+        See `go_on`.
+    step : int
+        Number of training steps that have been done.
+    rng_state : tuple
+        Where hp['rng'] stands, as numpy's RandomState.get_state returns it.
+
+    Returns
+    -------
+    str
+        JSON with a checksum.
+    """
+    generator, keys, *rest = rng_state
+    state = {"step": step, "settings": settings, "rng": [generator, keys.tolist(), *rest]}
+    return json.dumps({**state, "checksum": _checksum(state)})
+
+
+def _read_state(folder):
+    path = folder / STATE_FILE
+    try:
+        state = json.loads(path.read_bytes())
+        if state.pop("checksum") == _checksum(state) and _is_sound(**state):
+            return state
+    except (ValueError, AttributeError, TypeError, KeyError, RecursionError):
+        pass
+    raise ValueError(f"{path} is damaged; without {folder}, training goes on from the one before")
+
+
+def _checksum(state):
+    return zlib.crc32(json.dumps(state).encode())
+
+
+def _is_sound(step, settings, rng):
+    """Return whether `state_text` can have written a state; numpy does not check where a generator stands."""
+
+    def is_int(value, low, high):
+        return type(value) is int and low <= value <= high
+
+    generator, keys, position, has_gauss, gauss = rng
+    return (
+        is_int(step, 0, 2**53)
+        and isinstance(settings, dict)
+        and generator == "MT19937"
+        and len(keys) == 624
+        and all(is_int(key, 0, 2**32 - 1) for key in keys)
+        and is_int(position, 0, 624)
+        and is_int(has_gauss, 0, 1)
+        and isinstance(gauss, float)
+        and np.isfinite(gauss)
+    )
+
+
+# ------------------------------------------------------------------------------------------------ stopping
+
+
+class StopRequests:
+    """Let Ctrl-C and SIGTERM act at the end of a block instead of at once; a second one acts at once.
+
+    Use it as a context manager. At the end of the block, after a request, KeyboardInterrupt (Ctrl-C) or SystemExit
+    (SIGTERM) is raised.
+
+    Attributes
+    ----------
+    signal : int or None
+        Number of the signal that has come.
+    """
+
+    def __init__(self):
+        self.signal = None
+
+    def __enter__(self):
+        self._previous = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._request)
+        return self
+
+    def __exit__(self, error_type, *_):
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        if error_type is None and self.signal == signal.SIGINT:
+            raise KeyboardInterrupt
+        if error_type is None and self.signal is not None:
+            sys.exit(128 + self.signal)
+
+    def _request(self, number, _):
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number
