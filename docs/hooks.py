@@ -1,4 +1,4 @@
-"""Hook of MkDocs: links to files outside docs/ lead to the repository, or are plain text where its address is unknown."""
+"""Hook of MkDocs: links to files outside docs/ lead to the repository; without its address they are plain text."""
 
 import posixpath
 import re
