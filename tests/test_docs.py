@@ -21,7 +21,7 @@ DOCS = ROOT / "docs"
 PAGES = [*sorted(DOCS.rglob("*.md")), ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
-NOT_LANDED = ("Group", "compute_psth", "register_task", "register_ruleset")  # TODO(name): delete it and its uses
+NOT_LANDED = {"Group", "TrainedRun", "compute_psth", "register_task", "register_ruleset"}  # TODO(name): delete
 PYTHON = re.compile(r"^```python[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TEST_TIME = 120  # s, for one example
 
@@ -66,14 +66,14 @@ def test_python_in_pages_is_valid_and_imports_what_exists(page):
     for block in PYTHON.findall(page.read_text(encoding="utf-8")):
         compile(block, str(page), "exec")
         for module, names in re.findall(r"^from (rnn_maturation[\w.]*) import ([\w, ]+)$", block, flags=re.MULTILINE):
-            for name in set(names.split(", ")) - set(NOT_LANDED):
+            for name in set(names.split(", ")) - NOT_LANDED:
                 found = hasattr(import_module(module), name) or name in names_of_modules(module)
                 assert found, f"{page.name}: from {module} import {name}"
 
 
 def test_every_page_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    for page in DOCS.rglob("*.md"):
+    for page in set(DOCS.rglob("*.md")) - {DOCS / "README_draft.md"}:
         assert f"{page.relative_to(DOCS).as_posix()}\n" in navigation, page
 
 
