@@ -15,8 +15,10 @@ matplotlib.use("Agg")  # files only, no window
 
 import numpy as np  # noqa: E402
 
+from rnn_maturation.analysis.decoding import compute_recorded_decoder_scores  # noqa: E402
+from rnn_maturation.analysis.dpca import compute_demixed_pca  # noqa: E402
 from rnn_maturation.analysis.psth import compute_psth, compute_stage_psths  # noqa: E402
-from rnn_maturation.analysis.selectivity import classify_units, select_units  # noqa: E402  TODO(name)
+from rnn_maturation.analysis.selectivity import compute_neuron_info, select_units  # noqa: E402
 from rnn_maturation.analysis.tuning import compute_tuning  # noqa: E402
 
 DT = 20  # ms per bin
@@ -64,7 +66,8 @@ def main():
 
     # Which neurons are selective in the delay, and for which location?
     infos = {
-        name: classify_units(activity, locations, EPOCHS, "delay1") for name, (activity, locations) in sessions.items()
+        name: compute_neuron_info(activity, locations, EPOCHS, "delay1")
+        for name, (activity, locations) in sessions.items()
     }
     selected = {name: select_units(info, ("exh_neurons", "mix_neurons")) for name, info in infos.items()}
     for name, (neurons, _) in selected.items():
@@ -88,6 +91,13 @@ def main():
     tuning = compute_tuning(rates, stages, performance, title="Tuning in the delay")
     tuning.plot().savefig(FOLDER / "tuning.png", dpi=150)
     print("width of tuning (locations):", {stage: round(of["width"], 2) for stage, of in tuning["stages"].items()})
+
+    # Decoding across time, and demixed PCA, of the adult session
+    activity, locations = sessions["adult"]
+    scores = compute_recorded_decoder_scores(activity, locations, DT, window_size=10, stride=10, epochs=EPOCHS)
+    scores.plot().savefig(FOLDER / "decoder.png", dpi=150)
+    parts = compute_demixed_pca(activity, locations, DT, EPOCHS, n_components=3)
+    parts.plot().savefig(FOLDER / "dpca.png", dpi=150)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,11 @@ DOCS = ROOT / "docs"
 PAGES = [*sorted(DOCS.rglob("*.md")), ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
-NOT_LANDED = {"Group", "TrainedRun", "compute_psth", "register_task", "register_ruleset"}  # TODO(name): delete
+NOT_LANDED = {  # TODO(name): delete it and its uses when all branches are together
+    *("Group", "Measurement", "NotDecidable", "TrainedRun", "register_task", "register_ruleset"),
+    *("compute_demixed_pca", "compute_neuron_info", "compute_psth", "compute_recorded_decoder_scores"),
+    *("compute_stage_psths", "compute_tuning", "select_units", "tests/test_files.py"),
+}
 PYTHON = re.compile(r"^```python[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TEST_TIME = 120  # s, for one example
 
@@ -58,7 +62,7 @@ def test_relative_links_resolve(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_tests_and_benchmarks_that_are_named_are_there(page):
     for name in re.findall(r"(?:tests|benchmarks)/[\w/]+\.py", page.read_text(encoding="utf-8")):
-        assert (ROOT / name).exists(), f"{page.name} names {name}"
+        assert (ROOT / name).exists() or name in NOT_LANDED, f"{page.name} names {name}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -128,7 +132,7 @@ def small_run(tmp_path_factory):
 
 
 NEEDS = {  # TODO(name): names that are about to land; delete this table and its use when they have
-    "own_recording.py": ("rnn_maturation.analysis.psth", "compute_psth"),
+    "own_recording.py": ("rnn_maturation.analysis.dpca", "compute_demixed_pca"),
     "own_finding.py": ("rnn_maturation.analysis.report.finding", "Group"),
 }
 
@@ -148,7 +152,7 @@ def test_example_runs(example, small_run):
     assert done.returncode == 0, done.stderr[-2000:]
     made = {
         "own_analysis.py": ["odr_delay1_sparseness.png"],
-        "own_recording.py": ["psth.png", "psth.csv", "tuning.png"],
+        "own_recording.py": ["psth.png", "psth.csv", "tuning.png", "decoder.png", "dpca.png"],
     }
     for name in made.get(example.name, []):
         assert (small_run / "figure" / example.stem / name).stat().st_size > 0
