@@ -1,5 +1,6 @@
 """The documentation: its links lead somewhere, its tables agree with the code, and its examples run."""
 
+import json
 import os
 import re
 import runpy
@@ -101,6 +102,18 @@ def test_task_table_agrees_with_the_code():
 def test_hyperparameter_table_agrees_with_the_code():
     table = runpy.run_path(str(ROOT / ".ci" / "hyperparameters"))["table"]()
     assert table in (DOCS / "hyperparameters.md").read_text(encoding="utf-8"), "run .ci/hyperparameters"
+
+
+def test_metadata_agree_on_version_and_paper():
+    version = re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), flags=re.MULTILINE)[1]
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    codemeta, zenodo = (json.loads((ROOT / name).read_text()) for name in ("codemeta.json", ".zenodo.json"))
+    assert f"\nversion: {version}\n" in citation
+    assert codemeta["version"] == zenodo["version"] == version
+    assert codemeta["referencePublication"]["identifier"] == "https://doi.org/10.1016/j.isci.2021.103178"
+    assert zenodo["related_identifiers"][0]["identifier"] == "10.1016/j.isci.2021.103178"
+    keys = set(re.findall(r"^@\w+\{(\w+),", (ROOT / "paper.bib").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    assert set(re.findall(r"@([A-Z]\w+\d{4})", (ROOT / "paper.md").read_text(encoding="utf-8"))) == keys
 
 
 # ------------------------------------------------------------------------------------------------------------- examples
