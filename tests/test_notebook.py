@@ -104,12 +104,18 @@ def test_local_origin_is_no_public_address(origin):
 
 def test_address_is_written_into_notebook_and_badge(tmp_path, notebook):
     shutil.copy(NOTEBOOK, tmp_path)
-    badge = "https://colab.research.google.com/github/{}/blob/main/RNN_BrainMaturation.ipynb"
-    (tmp_path / "README.md").write_text(f"[badge]({badge.format('OWNER/REPOSITORY')}) and text")
+    (tmp_path / "README.md").write_text("# name\n\nText\n")
     write = runpy.run_path(str(ROOT / ".ci" / "address"))["write"]
     for owner in ("first", "second"):
         write(tmp_path, f"https://github.com/{owner}/name")
-        assert (tmp_path / "README.md").read_text() == f"[badge]({badge.format(f'{owner}/name')}) and text"
+        title, _, badge, _, *text = (tmp_path / "README.md").read_text().split("\n")
+        address = f"https://colab.research.google.com/github/{owner}/name/blob/main/RNN_BrainMaturation.ipynb"
+        assert (title, text) == ("# name", ["Text", ""]) and badge.endswith(f"({address})")
         written = nbformat.read(tmp_path / NOTEBOOK.name, as_version=4)
         assert f'REPOSITORY = "https://github.com/{owner}/name"' in code_of(written)
         assert len(written.cells) == len(notebook.cells)
+
+
+def test_reader_sees_no_placeholder_of_an_address():
+    for file in (ROOT / "README.md", NOTEBOOK):
+        assert "OWNER/REPOSITORY" not in file.read_text(encoding="utf-8")

@@ -1,0 +1,46 @@
+"""A finding of your own: a claim, a criterion fixed beforehand, and a function that measures it.
+
+    python examples/own_finding.py data/6tasks_pretrained
+
+It is judged as the findings of the reproduction report are, for one network or several.
+"""
+
+import argparse
+
+import numpy as np
+
+from rnn_maturation.analysis.report.data import TrainedRun
+from rnn_maturation.analysis.report.finding import Group, Measurement, NotDecidable
+from rnn_maturation.analysis.report.report import judge_finding
+
+MINE = Group("Stability")
+
+
+@MINE.finding(
+    claim="Once mature, ODR rarely falls back",
+    shown="{share:.3f} of the evaluations after maturity below .90",
+    criterion="at most .10 of the evaluations after the first smoothed .95 are below .90",
+    reason="A network that has learned the task scatters by .01 to .02 between evaluations of 512 trials.",
+    needs=("share",),
+    holds=lambda numbers: numbers["share"] <= 0.10,
+)
+def odr_stays_mature(run):
+    """Measure the share of evaluations below .90 after ODR is mature."""
+    mature = run.crossing("odr", "mature")  # position in the log; None when it never is
+    if mature is None:
+        raise NotDecidable("ODR is never mature")
+    later = run.performance("odr")[mature:]
+    return Measurement({"share": float(np.mean(later < 0.90))}, note=f"{len(later)} evaluations")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model_dirs", nargs="*", default=["data/6tasks_pretrained"])
+    for model_dir in parser.parse_args().model_dirs:
+        for finding in MINE.findings:
+            judged = judge_finding(finding, TrainedRun(model_dir))
+            print(f"{model_dir}: {judged['claim']}: {judged['verdict']} ({judged['shown']}; {judged['note']})")
+
+
+if __name__ == "__main__":
+    main()
