@@ -287,6 +287,35 @@ def compute_demixed_pca(
     return replace(result, location_names=names, dt=dt, epochs=epochs, title=title)
 
 
+def checkpoint_demixed_pca(hp, model_dir, trial_num, rule, conditions, locations, task_mode="test"):
+    """Compute a demixed PCA of a checkpoint, once for the same conditions.
+
+    Parameters
+    ----------
+    hp : dict
+    model_dir : str
+    trial_num : int
+    rule : str
+    conditions : dict
+        'in_loc' (n_trials,) and 'epoch_info' {epoch: (start, end)} in steps.
+    locations : list of int
+        Indices of the locations to which the analysis is restricted.
+    task_mode : str
+        Mode of `task.generate_trials`, see `Get_H`.
+
+    Returns
+    -------
+    DemixedPCA
+    """
+
+    def compute():
+        activity = Get_H(hp, model_dir, trial_num, rule, task_mode=task_mode)
+        return compute_demixed_pca(activity, conditions["in_loc"], hp["dt"], conditions["epoch_info"], locations)
+
+    details = task_mode, str(locations), conditions_text(conditions)
+    return remembered(compute, "demixed PCA", hp, model_dir, trial_num, rule, *details)
+
+
 # ---------------------------------------------------------------------------------------------------- public analyses
 
 
@@ -341,12 +370,7 @@ def neuron_dPCA(
     info = task_info(hp, model_dir, rule)
     locations = _chosen(appoint_locs, info["in_loc_set"]) if appoint_loc_analysis else list(info["in_loc_set"])
 
-    def compute():
-        activity = Get_H(hp, model_dir, trial_num, rule, task_mode=task_mode)
-        return compute_demixed_pca(activity, info["in_loc"], hp["dt"], info["epoch_info"], locations)
-
-    details = task_mode, str(locations), conditions_text(info)
-    result = remembered(compute, "demixed PCA", hp, model_dir, trial_num, rule, *details)
+    result = checkpoint_demixed_pca(hp, model_dir, trial_num, rule, info, locations, task_mode)
     title = f"{rule_name[rule]} at {trial_num} trials, performance {performance_at(log, rule, trial_num):.2f}"
     limits = {"t": tcomp_ylim, "s": scomp_ylim, "st": stcomp_ylim}
     inverted = _inverted(invert_tcomp_y, invert_scomp_y, invert_stcomp_y)

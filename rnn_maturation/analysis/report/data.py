@@ -1,7 +1,8 @@
 """What the report reads of a run: its log, and activity, saccades, population codes and dynamics at checkpoints.
 
-Nothing is written and no file but hp.json, log.json and the checkpoints is read, so that neuron_info files made with
-other criteria do not matter and a run may be on a disk that cannot be written to.
+Nothing is written to the model directory, so that a run may be on a disk that cannot be written to. Of its files, only
+hp.json, log.json, the checkpoints and kept activity are read: neuron_info files made with other criteria do not matter.
+What earlier analyses of the same process computed at a checkpoint is not computed again (`analysis.memory`).
 """
 
 from contextlib import suppress
@@ -10,18 +11,18 @@ from functools import cached_property
 import numpy as np
 from scipy.stats import spearmanr
 
-from rnn_maturation.analysis.activity import compute_activity, mean_by_location
+from rnn_maturation.analysis.activity import Get_H
 from rnn_maturation.analysis.behavior import noisy_inputs, saccades_at
 from rnn_maturation.analysis.conditions import test_trials
 from rnn_maturation.analysis.decoding import cross_temporal_scores, window_rates
-from rnn_maturation.analysis.dpca import demixed_pca, trials_by_location
+from rnn_maturation.analysis.dpca import checkpoint_demixed_pca
 from rnn_maturation.analysis.dynamics.delay_generalization import delay_generalization_analysis
 from rnn_maturation.analysis.dynamics.eigenvalues import eigenvalue_growth_analysis
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.psth import mean_over_units, unit_psths, window_steps
 from rnn_maturation.analysis.report.finding import NotDecidable
 from rnn_maturation.analysis.seldir import count_shared
-from rnn_maturation.analysis.selectivity import DEFAULT_TYPES, compute_neuron_info, select_units
+from rnn_maturation.analysis.selectivity import DEFAULT_TYPES, checkpoint_summary, select_units
 from rnn_maturation.model_directory import checkpoint_trials, load_hp, load_log
 from rnn_maturation.stages import (
     STAGES,
@@ -164,6 +165,10 @@ class TrainedRun:
         """Return {epoch: (start, end)} of a rule's test trials, in steps."""
         return test_trials(self.hp, rule).epochs
 
+    def conditions(self, rule):
+        """Return what the analyses read in task_info.pkl: the location of each test trial, and the epochs in steps."""
+        return {"in_loc": self.locations(rule), "epoch_info": self.epochs(rule)}
+
     def locations(self, rule):
         """Return the index of the location shown in each test trial, (n_trials,)."""
         trial = test_trials(self.hp, rule)
@@ -187,15 +192,16 @@ class TrainedRun:
 
     def units_at(self, rule, trial_num):
         """Return {epoch: selective units} at one checkpoint, see `units`."""
-        epochs, locations = self.epochs(rule), self.locations(rule)
-        activity = compute_activity(self.hp, self.model_dir, trial_num, rule)
-        means = mean_by_location(activity, locations)
+        conditions = self.conditions(rule)
+        fixation = slice(*conditions["epoch_info"]["fix1"])
+        means, infos = checkpoint_summary(
+            self.hp, self.model_dir, trial_num, rule, conditions=conditions, norm=self.norm
+        )
         found = {}
         for epoch in EPOCHS[rule]:
-            info = compute_neuron_info(activity, locations, epochs, epoch, norm=self.norm)
-            units, preferred = select_units(info, DEFAULT_TYPES)
-            psths = unit_psths(means, units, preferred, slice(*epochs["fix1"]), self.norm)
-            rates = info["firerate_loc_order"][units]
+            units, preferred = select_units(infos[epoch], DEFAULT_TYPES)
+            psths = unit_psths(means, units, preferred, fixation, self.norm)
+            rates = infos[epoch]["firerate_loc_order"][units]
             found[epoch] = {"units": units, "preferred": preferred, "psths": psths, "rates": rates}
         return found
 
@@ -255,14 +261,10 @@ class TrainedRun:
     # ----------------------------------------------------------------------------------------- population, mature ODR
 
     @cached_property
-    def _mature_activity(self):
-        return compute_activity(self.hp, self.model_dir, self.mature_odr, "odr")
-
-    @cached_property
     def decoder_scores(self):
         """Leak-free cross-temporal scores (n_windows, n_windows) of mature ODR."""
         window, stride = self.decoder_steps
-        rates = window_rates(self._mature_activity, window, stride)
+        rates = window_rates(Get_H(self.hp, self.model_dir, self.mature_odr, "odr"), window, stride)
         return cross_temporal_scores(rates, self.locations("odr"), DECODER_HELD_OUT, "everywhere")
 
     @property
@@ -276,8 +278,9 @@ class TrainedRun:
     @cached_property
     def demixed(self):
         """Demixed PCA of mature ODR."""
-        locations = self.locations("odr")
-        return demixed_pca(trials_by_location(self._mature_activity, locations, np.unique(locations)))
+        conditions = self.conditions("odr")
+        locations = np.unique(conditions["in_loc"]).tolist()
+        return checkpoint_demixed_pca(self.hp, self.model_dir, self.mature_odr, "odr", conditions, locations)
 
     # ---------------------------------------------------------------------------------------- dynamics of ODR's delay
 
