@@ -8,17 +8,14 @@ Figures are saved in figure/figure_<name of the model directory>, those that com
 """
 
 import argparse
-import os
 import signal
 import sys
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-from rnn_maturation.checks import check_whole_number  # noqa: E402
-from rnn_maturation.sweep import choose_runs, find_runs, parse_seeds, plot_sweep_summary  # noqa: E402
-from rnn_maturation.sweep.analysis import MAX_CHECKPOINTS, analyze_run  # noqa: E402
-from rnn_maturation.sweep.cluster import connect  # noqa: E402
-from rnn_maturation.task import load_tasks  # noqa: E402
+from rnn_maturation.checks import check_whole_number
+from rnn_maturation.sweep import choose_runs, find_runs, parse_seeds, plot_sweep_summary
+from rnn_maturation.sweep.analysis import MAX_CHECKPOINTS, analyze_run
+from rnn_maturation.sweep.cluster import connect
+from rnn_maturation.task import load_tasks
 
 
 def main():

@@ -1,49 +1,60 @@
-"""Draw the figures of the paper from a trained run.
+"""Draw the figures of the paper, and of the dynamics behind them, from a trained run.
 
     python Main_analysis.py [--modeldir data/6tasks]
+    python Main_analysis.py --formats png pdf svg                    besides png, formats for a manuscript
     python Main_analysis.py --jobs 4 --keep_H                        checkpoints in processes side by side
     python Main_analysis.py --scheduler tcp://host:8786 --keep_H     or on a Dask cluster
 
-Without --modeldir: data/6tasks, or data/6tasks_pretrained as long as there is no run of your own. Figures go to
-figure/figure_<name of the model directory>. Activity is computed where it is needed, and kept only if asked for.
+Without --modeldir, data/6tasks is analyzed, or the bundled data/6tasks_pretrained as long as there is no run of your
+own. Figures go to figure/figure_<name of the model directory>. Comment calls in and out as you need them.
 """
 
 import argparse
-import os
 import sys
 import time
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+from tqdm import tqdm
 
-from tqdm import tqdm  # noqa: E402
+from rnn_maturation import analysis, figures
+from rnn_maturation.model_directory import checkpoint_trials, figure_dir, load_hp, load_log
+from rnn_maturation.sweep.analysis import analyze_checkpoints
+from rnn_maturation.task import load_tasks
 
-from rnn_maturation import analysis  # noqa: E402
-from rnn_maturation.model_directory import figure_dir, load_hp, load_log  # noqa: E402
-from rnn_maturation.sweep.analysis import analyze_checkpoints  # noqa: E402
-from rnn_maturation.task import load_tasks  # noqa: E402
-
-# ---- what to analyse ---------------------------------------------------------------------------------------------
+# ---- what to analyze ---------------------------------------------------------------------------------------------
 MODEL_DIRS = ["data/6tasks", "data/6tasks_pretrained"]  # the first one that exists, unless --modeldir is given
 MAX_CHECKPOINTS = 30  # of each rule and stage
-FEW_CHECKPOINTS = 5  # of each stage, where a checkpoint takes seconds (distractors)
 SOME_CHECKPOINTS = 10  # of each stage, for saccades
+FEW_CHECKPOINTS = 5  # of each stage, for distractors, which take seconds per checkpoint
+COURSE_CHECKPOINTS = 40  # from the first to the last one, for what is followed over the whole training
 MAX_SAMPLE_UNITS = 2  # pages of single units
 ODR_EPOCHS = ["stim1", "delay1"]
 ODRD_EPOCHS = ["stim1", "delay1", "delay2"]
 PERIODS_MS = {"overlap": (1000, 1250), "zero_gap": (1000, 1250), "gap": (1100, 1350)}  # after the stimulus comes on
+GROWTHS = {  # units selective in the first epoch, and their activity in the second
+    "odr": [("stim1", "stim1"), ("delay1", "delay1"), ("stim1", "delay1")],
+    "odrd": [("stim1", "stim1"), ("delay1", "delay1"), ("delay2", "delay2"), ("stim1", "delay1"), ("stim1", "delay2")],
+}
+SHARED_UNITS = [  # units selective in both
+    ("odr", "stim1", "odrd", "stim1"), ("odr", "delay1", "odrd", "delay1"), ("odr", "stim1", "odr", "delay1"),
+    ("odrd", "stim1", "odrd", "delay2"), ("odr", "stim1", "gap", "stim1"),
+]  # fmt: skip
+UNIT_TYPES = ("exh_neurons", "mix_neurons")
 
 
-def analyse(model_dir, keep_activity=False, jobs=None, scheduler=None):
+def analyze(model_dir, keep_activity=False, jobs=None, scheduler=None):
+    """Run the analyses of one trained run."""
     hp, log = load_hp(model_dir), load_log(model_dir)
 
     # Growth of performance (Fig. S7). The stages are chosen from this run itself.
     ranges = analysis.print_basic_info(hp, log, model_dir, auto_range_select=True, max_trial_num_limit=MAX_CHECKPOINTS)
     ranges = analysis.kept_to_disk(ranges, model_dir)
     # ranges = {"odr": {"early": range(390400, 405760, 1280), "mid": [...], "mature": [...]}}  # or choose them yourself
+    some, few = analysis.spread_over(ranges, SOME_CHECKPOINTS), analysis.spread_over(ranges, FEW_CHECKPOINTS)
+    course = analysis.evenly_thinned(checkpoint_trials(model_dir), COURSE_CHECKPOINTS)
     rules = [rule for rule in ("odr", "odrd", "overlap", "zero_gap", "gap") if any(ranges.get(rule, {}).values())]
     analysis.gen_task_info(hp, log, model_dir, rules)
-    if keep_activity or jobs is not None or scheduler:  # the activity in files takes 23 MB a checkpoint of odr
+    if keep_activity or jobs is not None or scheduler:  # the activity in files takes 23 MB per checkpoint of odr
         epochs = {"odr": ODR_EPOCHS, "odrd": ODRD_EPOCHS, **dict.fromkeys(PERIODS_MS, ["stim1"])}
         units = {rule: epochs[rule] for rule in rules}
         analyze_checkpoints(model_dir, units, ranges, keep_activity=keep_activity, jobs=jobs, scheduler=scheduler)
@@ -54,16 +65,19 @@ def analyse(model_dir, keep_activity=False, jobs=None, scheduler=None):
             continue
         tqdm.write(f"{rule}: activity of selective units")
         analysis.generate_neuron_info(hp, model_dir, epochs, ranges, [rule])
-        for epoch in epochs:
-            psths = analysis.gen_PSTH_log(hp, ranges, model_dir, rule, epoch)
-            analysis.plot_PSTH(hp, log, model_dir, rule, epoch, ranges, plot_oppo_dir=True, PSTH_log=psths)
-            analysis.plot_epoch_mean_growth(hp, log, ranges, model_dir, rule, epoch, epoch, PSTH_log=psths)
-            analysis.plot_period_ttest_heatmap(hp, log, ranges, model_dir, rule, epoch, epoch, PSTH_log=psths)
+        psths = {epoch: analysis.gen_PSTH_log(hp, ranges, model_dir, rule, epoch) for epoch in epochs}
+        for epoch, log_of_epoch in psths.items():
+            analysis.plot_PSTH(hp, log, model_dir, rule, epoch, ranges, plot_oppo_dir=True, PSTH_log=log_of_epoch)
+            analysis.plot_period_ttest_heatmap(hp, log, ranges, model_dir, rule, epoch, epoch, PSTH_log=log_of_epoch)
             analysis.tunning_analysis(hp, log, model_dir, rule, epoch, ranges)
             # analysis.plot_PSTH_neuron_selected(hp, log, model_dir, rule, epoch, ranges, plot_oppo_dir=True)
-            # analysis.neuron_period_activity_analysis(hp, log, ranges, model_dir, rule, epoch, epoch, PSTH_log=psths)
+            # analysis.neuron_period_activity_analysis(hp, log, ranges, model_dir, rule, epoch, epoch)
+        for selective, shown in GROWTHS[rule]:
+            analysis.plot_epoch_mean_growth(
+                hp, log, ranges, model_dir, rule, selective, shown, PSTH_log=psths[selective], course=course
+            )
 
-    # Anti-saccade tasks: activity after the stimulus (Fig. S1), saccades
+    # Anti-saccade tasks: activity after the stimulus (Fig. S1), tuning, saccades
     for rule, period in PERIODS_MS.items():
         if rule not in rules:
             continue
@@ -72,18 +86,21 @@ def analyse(model_dir, keep_activity=False, jobs=None, scheduler=None):
         psths = analysis.gen_PSTH_log(hp, ranges, model_dir, rule, "stim1")
         analysis.plot_PSTH(hp, log, model_dir, rule, "stim1", ranges, plot_oppo_dir=True, PSTH_log=psths)
         analysis.neuron_period_activity_analysis(hp, log, ranges, model_dir, rule, "stim1", period, PSTH_log=psths)
-        analysis.saccade_distribut_analysis(hp, log, rule, model_dir, analysis.spread_over(ranges, SOME_CHECKPOINTS))
-        # analysis.tunning_analysis(hp, log, model_dir, rule, "stim1", ranges)
+        analysis.tunning_analysis(hp, log, model_dir, rule, "stim1", ranges)
+        analysis.saccade_distribut_analysis(hp, log, rule, model_dir, some)
 
     # Single units (Fig. 3B), population (Fig. 5E and S5E): one checkpoint of each stage
     if "odr" in rules:
         tqdm.write("odr: single units, demixed PCA, decoding")
         chosen = analysis.nearest_to_target(hp, log, "odr", ranges["odr"])
-        samples = {"odr": {stage: [trial_num] for stage, trial_num in chosen.items()}}
-        for unit_type in ("exh_neurons", "mix_neurons"):
+        samples = {rule: {stage: [trial_num] for stage, trial_num in chosen.items()} for rule in ("odr", "odrd")}
+        for unit_type in UNIT_TYPES:
             analysis.sample_neuron_by_trial(
                 hp, log, model_dir, "odr", "stim1", samples, unit_type, max_units=MAX_SAMPLE_UNITS
             )
+            # analysis.sample_neuron_by_trial(hp, log, model_dir, "odr", "delay1", samples, unit_type, max_units=2)
+            # analysis.sample_neuron_by_trial(hp, log, model_dir, "odrd", "stim1", samples, unit_type, max_units=2)
+            # analysis.sample_neuron_by_trial(hp, log, model_dir, "odrd", "delay2", samples, unit_type, max_units=2)
         for trial_num in chosen.values():
             analysis.neuron_dPCA(hp, log, model_dir, trial_num, "odr")
             analysis.Decoder_analysis(hp, model_dir, trial_num, "odr", window_size=10)
@@ -93,14 +110,27 @@ def analyse(model_dir, keep_activity=False, jobs=None, scheduler=None):
             # analysis.neuron_dPCA(hp, log, model_dir, trial_num, "overlap", "test", True, [0, 4])
             # analysis.neuron_PCA(hp, log, model_dir, trial_num, "odr")
 
-    # Distractors, saccades, and the same units in two tasks
+    # Distractors, saccades, and the units that two tasks or epochs share
     if {"odr", "odrd"} <= set(rules):
         tqdm.write("odrd: distractors; odr and odrd: shared units")
-        analysis.odrd_distractor_analysis(hp, log, model_dir, analysis.spread_over(ranges, FEW_CHECKPOINTS))
-        analysis.saccade_distribut_analysis(hp, log, "odr", model_dir, analysis.spread_over(ranges, SOME_CHECKPOINTS))
-        analysis.seldir_analysis(model_dir, "odr", "stim1", "odrd", "stim1", ranges, ("exh_neurons", "mix_neurons"))
+        analysis.odrd_distractor_analysis(hp, log, model_dir, few)
+        analysis.saccade_distribut_analysis(hp, log, "odr", model_dir, some)
+        for rule1, epoch1, rule2, epoch2 in SHARED_UNITS:
+            if rule2 in rules:
+                analysis.seldir_analysis(model_dir, rule1, epoch1, rule2, epoch2, ranges, UNIT_TYPES)
 
-    # Which findings of the paper this network reproduces: report.html, report.md, report.json
+    # Dynamics of the delay: memory time over the training, delays other than the trained one, where the state ends
+    if "odr" in rules:
+        tqdm.write("odr: dynamics of the delay")
+        analysis.eigenvalue_growth_analysis(hp, log, model_dir, course, "odr")
+        analysis.delay_generalization_analysis(hp, log, model_dir, course, "odr")
+        for trial_num in chosen.values():
+            analysis.end_state_analysis(hp, model_dir, trial_num, "odr")
+        # analysis.fixed_point_analysis(hp, model_dir, chosen["mature"], "odr")
+        # analysis.lesion_analysis(hp, log, model_dir, chosen.values(), ["odr", "odrd", "gap"])
+        # analysis.perturbation_analysis(hp, log, model_dir, chosen.values(), "odr")
+
+    # Which findings of the paper, and of the dynamics, this network reproduces: report.html, report.md, report.json
     tqdm.write("reproduction report")
     analysis.reproduction_report(model_dir)
     # analysis.reproduction_report(["data/seed0", "data/seed1"])  # counts over several networks
@@ -112,19 +142,28 @@ def analyse(model_dir, keep_activity=False, jobs=None, scheduler=None):
 
 
 def main():
+    """Read the options and analyze the run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     there = next((folder for folder in MODEL_DIRS if Path(folder).is_dir()), MODEL_DIRS[0])
-    parser.add_argument("--modeldir", default=there, help="the trained run (default here: %(default)s)")
+    parser.add_argument("--modeldir", default=there, help="model directory of the run (default here: %(default)s)")
+    parser.add_argument(
+        "--formats",
+        nargs="+",
+        default=figures.FORMATS,
+        choices=figures.KNOWN_FORMATS,
+        help="file formats of the figures",
+    )
     parser.add_argument("--keep_H", action="store_true", help="keep the activity in files")
-    parser.add_argument("--jobs", type=int, help="processes that compute checkpoints (default: this one, on all cores)")
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that computes the checkpoints")
+    parser.add_argument("--jobs", type=int, help="processes that analyze checkpoints (default: this one, on all cores)")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="address of a Dask cluster that analyzes checkpoints")
     parser.add_argument("--tasks", nargs="+", default=[], metavar="FILE", help="files that register tasks of your own")
     options = parser.parse_args()
     model_dir = options.modeldir
     start = time.monotonic()
     try:
+        figures.use_formats(options.formats)
         load_tasks(options.tasks)
-        analyse(model_dir, options.keep_H, options.jobs, options.scheduler)
+        analyze(model_dir, options.keep_H, options.jobs, options.scheduler)
     except (ValueError, OSError) as error:
         sys.exit(f"Main_analysis.py: {error}")
     except KeyboardInterrupt:

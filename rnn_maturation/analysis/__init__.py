@@ -26,7 +26,7 @@ from rnn_maturation.analysis.sample_neuron import sample_neuron_by_trial
 from rnn_maturation.analysis.seldir import seldir_analysis
 from rnn_maturation.analysis.selectivity import generate_neuron_info
 from rnn_maturation.analysis.tuning import tunning_analysis
-from rnn_maturation.stages import kept_to_disk, nearest_to_target, spread_over
+from rnn_maturation.stages import evenly_thinned, kept_to_disk, nearest_to_target, spread_over
 
 __all__ = [
     "print_basic_info",
@@ -58,6 +58,7 @@ __all__ = [
     "lesion_analysis",
     "perturbation_analysis",
     "reproduction_report",
+    "evenly_thinned",
     "kept_to_disk",
     "nearest_to_target",
     "spread_over",
