@@ -5,11 +5,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from rnn_maturation.analysis.dynamics.fixed_points import TOLERANCE
 from rnn_maturation.analysis.dynamics.spectrum import frequency_hz, leading_pair, memory_time_s
 from rnn_maturation.figures import STAGE_COLOURS, STAGE_MARKERS, STYLE, _location_colours
+from rnn_maturation.network import RESPONSE_MARGIN
 from rnn_maturation.task import rule_name
 
-CHANCE = 0.2
+CHANCE = RESPONSE_MARGIN / np.pi  # of a saccade in a random direction
 LONGEST_SHOWN_S = 20  # memory time; longer ones, and those without end, are drawn above it
 PLATEAU_COLOR = "0.45"
 ROTATION_COLOR, RANDOM_COLOR, PRINCIPAL_COLOR, MODE_COLOR = "#c8191e", "0.6", "#1f5fd0", "#e69f00"
@@ -62,7 +64,7 @@ def fixed_points(result):
         mean = result.starts.mean(axis=0)
         axes = np.linalg.svd(result.starts - mean, full_matrices=False)[2][:2].T
         starts, points, slow = ((states - mean) @ axes for states in (result.starts, result.states, result.slow_points))
-        failed = result.end_residuals > 1e-9
+        failed = ~(result.end_residuals <= TOLERANCE)
         right.plot(*starts[~failed].T, ".", color="0.7", label=f"{(~failed).sum()} starts that converged")
         if failed.any():
             right.plot(*starts[failed].T, "x", color="#d55e00", label=f"{failed.sum()} starts that did not")

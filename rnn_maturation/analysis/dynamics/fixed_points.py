@@ -7,6 +7,7 @@ FixedPointFinder, JOSS 3(31):1003 (2018).
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import least_squares
 from threadpoolctl import threadpool_limits
 
@@ -14,6 +15,7 @@ from rnn_maturation.analysis.dynamics.spectrum import frequency_hz, leading_pair
 from rnn_maturation.analysis.dynamics.step import network_at
 from rnn_maturation.analysis.dynamics.task_input import task_input
 from rnn_maturation.analysis.results import MappingResult
+from rnn_maturation.figures import save_figure
 from rnn_maturation.model_directory import atomic_write, figure_dir
 
 TOLERANCE = 1e-9  # residual at which a start has converged
@@ -165,8 +167,6 @@ class FixedPointResult(MappingResult):
             point, kind ('fixed point' or 'slow point'), residual, norm, n_starts_reached, n_unstable, largest_modulus,
             pair_modulus, frequency_hz, memory_time_s.
         """
-        import pandas as pd
-
         rows = []
         for point, (state, residual, values) in enumerate(
             zip(self.states, self.residuals, self.eigenvalues, strict=True)
@@ -524,8 +524,6 @@ def fixed_point_analysis(hp, model_dir, trial_num, rule, epoch="delay1", n_start
     with threadpool_limits(1, user_api="blas"):  # the products are too small to be shared out
         result = fixed_points_at(network, task, epoch, network.run(task.inputs), n_starts, trial_num=trial_num)
     if save:
-        from rnn_maturation.figures import save_figure
-
         folder = figure_dir(model_dir, rule, epoch)
         save_figure(result.plot(), folder / f"fixed_points_{trial_num}")
         with atomic_write(folder / f"fixed_points_{trial_num}.npz") as temporary:
