@@ -5,14 +5,16 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from rnn_maturation.analysis.dynamics.fixed_points import TOLERANCE
 from rnn_maturation.analysis.dynamics.spectrum import frequency_hz, leading_pair, memory_time_s
 from rnn_maturation.figures import STAGE_COLOURS, STAGE_MARKERS, STYLE, _location_colours
+from rnn_maturation.network import RESPONSE_MARGIN
 from rnn_maturation.task import rule_name
 
-CHANCE = 0.2
+CHANCE = RESPONSE_MARGIN / np.pi  # of a saccade in a random direction
 LONGEST_SHOWN_S = 20  # memory time; longer ones, and those without end, are drawn above it
 PLATEAU_COLOR = "0.45"
-ROTATION_COLOR, RANDOM_COLOR, PRINCIPAL_COLOR = "#c8191e", "0.6", "#1f5fd0"
+ROTATION_COLOR, RANDOM_COLOR, PRINCIPAL_COLOR, MODE_COLOR = "#c8191e", "0.6", "#1f5fd0", "#e69f00"
 
 
 def _title(result, what):
@@ -62,7 +64,7 @@ def fixed_points(result):
         mean = result.starts.mean(axis=0)
         axes = np.linalg.svd(result.starts - mean, full_matrices=False)[2][:2].T
         starts, points, slow = ((states - mean) @ axes for states in (result.starts, result.states, result.slow_points))
-        failed = result.end_residuals > 1e-9
+        failed = ~(result.end_residuals <= TOLERANCE)
         right.plot(*starts[~failed].T, ".", color="0.7", label=f"{(~failed).sum()} starts that converged")
         if failed.any():
             right.plot(*starts[failed].T, "x", color="#d55e00", label=f"{failed.sum()} starts that did not")
@@ -267,8 +269,8 @@ def perturbation(result):
     table = result.data
     kicks, removed = table[table.manipulation == "kick"], table[table.manipulation == "removed"]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9.6, 3.8))
-        left, right = figure.subplots(1, 2, width_ratios=[1, 1.2])
+        figure = Figure(figsize=(10.4, 4.0))
+        left, right = figure.subplots(1, 2, width_ratios=[1, 1.5])
         own = kicks[kicks.plane == "rotation"]
         random = kicks[kicks.plane == "random"].groupby("time_ms").shift_deg.agg(["mean", "min", "max"])
         sign = np.sign(own.shift_deg.mean()) or 1
@@ -294,15 +296,17 @@ def perturbation(result):
         rules = list(dict.fromkeys(removed.rule))
         kinds = {
             "none": ("nothing removed", "0.2"),
-            "rotation": ("plane of the rotation", ROTATION_COLOR),
             "principal": ("first two components of the delay", PRINCIPAL_COLOR),
+            "rotation": ("plane of the rotation", ROTATION_COLOR),
             "random": ("random planes, mean and range", RANDOM_COLOR),
+            "mode": ("mode of the rotation (oblique)", MODE_COLOR),
+            "random mode": ("random, as oblique, mean and range", "0.8"),
         }
         for k, (kind, (label, color)) in enumerate(kinds.items()):
             of_kind = removed[removed.plane == kind].groupby("rule").performance.agg(["mean", "min", "max"]).loc[rules]
-            at = np.arange(len(rules)) + 0.2 * (k - 1.5)
-            right.bar(at, of_kind["mean"], 0.18, color=color, label=label)
-            if kind == "random":
+            at = np.arange(len(rules)) + 0.14 * (k - 2.5)
+            right.bar(at, of_kind["mean"], 0.13, color=color, label=label)
+            if kind.startswith("random"):
                 errors = [of_kind["mean"] - of_kind["min"], of_kind["max"] - of_kind["mean"]]
                 right.errorbar(at, of_kind["mean"], errors, fmt="none", ecolor="black", elinewidth=0.8)
         right.axhline(CHANCE, color="0.5", linestyle=":", linewidth=0.9)

@@ -5,6 +5,7 @@ FixedPointFinder, JOSS 3(31):1003 (2018).
 """
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import least_squares
 from threadpoolctl import threadpool_limits
 
@@ -12,6 +13,7 @@ from rnn_maturation.analysis.dynamics.spectrum import frequency_hz, leading_pair
 from rnn_maturation.analysis.dynamics.step import network_at
 from rnn_maturation.analysis.dynamics.task_input import task_input
 from rnn_maturation.analysis.results import MappingResult, labelled
+from rnn_maturation.figures import save_figure
 from rnn_maturation.model_directory import atomic_write, figure_dir
 
 TOLERANCE = 1e-9  # residual at which a start has converged
@@ -23,7 +25,7 @@ N_STARTS = 64
 MAX_ITERATIONS = 60
 SMALLEST_STEP = 1 / 1024  # of a line search; a start that would need a smaller one has stalled
 LINEAR_TOLERANCE, KRYLOV_VECTORS = (1e-4, 0.1), 24  # of the linear equations of a Newton step, relative
-PRECONDITIONED_AT = (0, 3, 6, 12)  # iterations before which the shared preconditioner is made anew
+PRECONDITIONED_AT = (0, 3, 8)  # iterations before which the shared preconditioner is made anew
 LATE_HOLD_S = 5.0  # how long the input is held for the starts that are late states
 RANDOM_RANGE = 1.5  # random states: each unit between its extremes in the epoch, stretched by this factor
 
@@ -163,8 +165,6 @@ class FixedPointResult(MappingResult):
             point, kind ('fixed point' or 'slow point'), residual, norm, n_starts_reached, n_unstable, largest_modulus,
             pair_modulus, frequency_hz, memory_time_s.
         """
-        import pandas as pd
-
         rows = []
         for point, (state, residual, values) in enumerate(
             zip(self.states, self.residuals, self.eigenvalues, strict=True)
@@ -241,23 +241,23 @@ def newton(network, drive, starts):
 
     The linear equations of a step are solved by GMRES (Newton-Krylov): for all starts together each of its iterations
     is one matrix product, and the inverse Jacobian at the best state so far is the preconditioner of all. The
-    directions are those of Newton's method, as exact as the distance from a fixed point demands, and several times
-    cheaper than a factorization per start.
+    directions are those of Newton's method, as exact as the distance from a fixed point demands and in float32; states
+    and residuals are float64.
     """
     states = np.array(starts, dtype=float)
     residuals = network.residual(states, drive)
     norms = np.linalg.norm(residuals, axis=1)
     n_iterations = np.zeros(len(states), dtype=int)
-    active = np.isfinite(norms) & (norms > TOLERANCE)
+    active, single = np.isfinite(norms) & (norms > TOLERANCE), network.in_single_precision()
     for iteration in range(MAX_ITERATIONS):
         at = np.flatnonzero(active)
         if not len(at):
             break
         if iteration in PRECONDITIONED_AT:
-            preconditioner = _inverse(network, drive, states[np.nanargmin(norms)])
-        image = network.differential(states[at], drive)
+            preconditioner = _inverse(network, drive, states[np.nanargmin(norms)]).astype(np.float32)
+        image = single.differential(states[at].astype(np.float32), drive.astype(np.float32))
         directions = _newton_directions(
-            lambda v, image=image: (image(v) - v) / network.alpha, residuals[at], preconditioner
+            lambda v, image=image: (image(v) - v) / network.alpha, residuals[at].astype(np.float32), preconditioner
         )
         n_iterations[at] += 1
         step, left = 1.0, np.arange(len(at))
@@ -300,8 +300,8 @@ def _newton_directions(jacobian, residuals, preconditioner):
     n_vectors = min(KRYLOV_VECTORS, n_state)
     norms = np.linalg.norm(residuals, axis=1, keepdims=True)
     tolerated = np.clip(norms[:, 0], *LINEAR_TOLERANCE) ** 2
-    basis = np.empty((n_starts, n_vectors + 1, n_state))
-    searched = np.empty((n_starts, n_vectors, n_state))
+    basis = np.empty((n_starts, n_vectors + 1, n_state), residuals.dtype)
+    searched = np.empty((n_starts, n_vectors, n_state), residuals.dtype)
     basis[:, 0] = -residuals / norms
     hessenberg = np.zeros((n_starts, n_vectors + 1, n_vectors))
     for k in range(n_vectors):
@@ -312,7 +312,7 @@ def _newton_directions(jacobian, residuals, preconditioner):
         image = image - (overlap[:, None] @ known)[:, 0]
         length = np.linalg.norm(image, axis=1)
         hessenberg[:, : k + 1, k], hessenberg[:, k + 1, k] = overlap, length
-        basis[:, k + 1] = image / np.maximum(length, np.finfo(float).tiny)[:, None]
+        basis[:, k + 1] = image / np.maximum(length, np.finfo(length.dtype).tiny)[:, None]
         if k % 3 < 2 and k < n_vectors - 1:
             continue  # the small least-squares problems are solved now and then
         q, r = np.linalg.qr(hessenberg[:, : k + 2, : k + 1])
@@ -322,7 +322,7 @@ def _newton_directions(jacobian, residuals, preconditioner):
     diagonal = np.einsum("skk->sk", r)
     diagonal[abs(diagonal) < 1e-13] = 1e-13  # a direction that is already there
     weights = np.linalg.solve(r, q[:, 0, :, None])
-    return norms * (weights.swapaxes(1, 2) @ searched[:, : k + 1])[:, 0]
+    return norms * (weights.astype(residuals.dtype).swapaxes(1, 2) @ searched[:, : k + 1])[:, 0]
 
 
 def descend(network, drive, states):
@@ -522,8 +522,6 @@ def fixed_point_analysis(hp, model_dir, trial_num, rule, epoch="delay1", n_start
     with threadpool_limits(1, user_api="blas"):  # the products are too small to be shared out
         result = fixed_points_at(network, task, epoch, network.run(task.inputs), n_starts, trial_num=trial_num)
     if save:
-        from rnn_maturation.figures import save_figure
-
         folder = figure_dir(model_dir, rule, epoch)
         save_figure(result.plot(), folder / f"fixed_points_{trial_num}")
         with atomic_write(folder / f"fixed_points_{trial_num}.npz") as temporary:

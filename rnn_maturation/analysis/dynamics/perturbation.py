@@ -25,10 +25,10 @@ class PerturbationResult(TableResult):
     Attributes
     ----------
     data : pandas.DataFrame
-        One row per perturbation. manipulation ('kick' or 'removed'); plane ('rotation', 'random', 'principal' or
-        'none'); draw (of random planes); rule; time_ms of a kick from the start of the delay (nan for 'removed');
-        shift_deg, the circular mean over directions of how far a kick moves the saccade (nan for 'removed');
-        performance.
+        One row per perturbation. manipulation ('kick' or 'removed'); plane ('rotation', 'random', 'principal', 'mode',
+        'random mode' or 'none', see `compute_perturbation`); draw (of random planes); rule; time_ms of a kick from the
+        start of the delay (nan for 'removed'); shift_deg, the circular mean over directions of how far a kick moves the
+        saccade (nan for 'removed'); performance.
     kick_deg : float
         Angle by which a kick advances the rotation.
     pair_modulus, frequency_hz : float
@@ -110,23 +110,26 @@ def compute_kicks(network, task, epoch, jacobian, kick_deg=KICK_DEG, every_ms=KI
     return pd.DataFrame(rows)
 
 
-def compute_removal(network, task, basis):
+def compute_removal(network, task, basis, reader=None):
     """Remove what differs between directions in a plane after every step of the trial; the share of correct saccades.
 
     Parameters
     ----------
     network : Step
     task : TaskInput
-    basis : (n_state, 2) array
-        Orthonormal.
+    basis : (n_state, k) array
+        Directions that are removed.
+    reader : (n_state, k) array, optional
+        Reads how much of each direction there is; default: the basis itself, which must then be orthonormal.
 
     Returns
     -------
     float
     """
+    reader = basis if reader is None else reader
 
     def remove(_, states):
-        return states - ((states - states.mean(axis=0)) @ basis) @ basis.T
+        return states - ((states - states.mean(axis=0)) @ reader) @ basis.T
 
     end = network.run(task.inputs, change=remove)[-1]
     return float(saccades(network.output(end), task.targets)[0].mean())
@@ -134,6 +137,11 @@ def compute_removal(network, task, basis):
 
 def compute_perturbation(network, task, epoch, tasks, kick_deg=KICK_DEG, n_planes=N_RANDOM_PLANES, trial_num=None):
     """Kick a network in the plane of its rotation, and remove that plane.
+
+    What is removed: 'rotation', the orthogonal projection on the plane of the pair; 'principal', that on the first two
+    principal components of what differs between directions in the delay; 'random', that on random planes. 'mode' takes
+    away the pair's component as the dynamics define it: it is read by the left eigenvectors, which also take what other
+    modes have along them (an oblique projection). 'random mode': projections as oblique as that in random directions.
 
     Parameters
     ----------
@@ -169,12 +177,20 @@ def compute_perturbation(network, task, epoch, tasks, kick_deg=KICK_DEG, n_plane
     tables = [kicks.assign(manipulation="kick", rule=task.rule)]
     in_delay = states[task.steps(epoch)]
     principal = principal_axes(in_delay - in_delay.mean(axis=1, keepdims=True))[1]
-    bases = [("none", 0, np.zeros((network.n_state, 2))), ("rotation", 0, plane(found.jacobians[0]))]
-    bases += [("principal", 0, principal), *(("random", draw, basis) for draw, basis in enumerate(planes))]
+    _, right, left = rotation(found.jacobians[0])
+    mode, reader = (np.stack([2 * right.real, -2 * right.imag], 1), np.stack([left.real, left.imag], 1))
+    spanned = np.linalg.qr(np.concatenate([mode, reader], axis=1))[0]
+    removed = [("none", 0, np.zeros((network.n_state, 2)), None), ("rotation", 0, plane(found.jacobians[0]), None)]
+    removed += [("principal", 0, principal, None), ("mode", 0, mode, reader)]
+    for draw, (basis, other) in enumerate(zip(planes, random_planes(network.n_state, n_planes, seed=1), strict=True)):
+        turned = (
+            np.linalg.qr(np.concatenate([basis, other], axis=1))[0] @ spanned.T
+        )  # mode and reader keep their angles
+        removed += [("random", draw, basis, None), ("random mode", draw, turned @ mode, turned @ reader)]
     for name, of_rule in tasks.items():
         rows = [
-            {"plane": kind, "draw": draw, "performance": compute_removal(network, of_rule, basis)}
-            for kind, draw, basis in bases
+            {"plane": kind, "draw": draw, "performance": compute_removal(network, of_rule, *directions)}
+            for kind, draw, *directions in removed
         ]
         tables.append(pd.DataFrame(rows).assign(manipulation="removed", rule=name))
     columns = ["manipulation", "plane", "draw", "rule", "time_ms", "shift_deg", "performance"]

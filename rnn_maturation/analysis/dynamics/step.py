@@ -171,6 +171,12 @@ class Step:
                 visited.append(states)
         return np.array(visited) if keep_every else states
 
+    def in_single_precision(self):
+        """Return the same network with float32 weights, for derivatives where four digits are enough."""
+        network = copy.copy(self)
+        network.w_h = self.w_h.astype(np.float32)
+        return network
+
     def silenced(self, units):
         """Return the same network without the outgoing recurrent and output weights of some units."""
         network = copy.copy(self)
@@ -188,6 +194,10 @@ class LeakyStep(Step):
     def differential(self, states, drive):  # noqa: D102
         slope = self.alpha * self.df(states @ self.w_h + drive)
         return lambda v: (1 - self.alpha) * v + slope * (v @ self.w_h)
+
+    def jacobian(self, state, drive):  # noqa: D102 (without the matrix product)
+        slope = self.alpha * self.df(state @ self.w_h + drive)
+        return (1 - self.alpha) * np.eye(self.n_units) + slope[:, None] * self.w_h.T
 
 
 class GRUStep(Step):

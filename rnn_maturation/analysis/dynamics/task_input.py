@@ -21,8 +21,10 @@ class _EvenlySpaced(np.random.RandomState):
     def rand(self, *shape):
         return np.arange(np.prod(shape)).reshape(shape) / np.prod(shape)
 
-    def choice(self, options, *arguments, **settings):
-        return options[len(options) // 2]
+    def choice(self, options, size=None, *arguments, **settings):
+        options = np.arange(options) if np.ndim(options) == 0 else options
+        middle = options[len(options) // 2]
+        return middle if size is None else np.full(size, middle)
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,7 @@ def test_perturbations_are_one_table(run, trials):
     hp, _, model_dir = run
     result = perturbation_analysis(hp, model_dir, trials[1], "odr", rules=["odr", "gap"], n_directions=8, n_planes=2)
     counts = result.data.groupby("manipulation").size()
-    assert counts["removed"] == 2 * (3 + 2) and counts["kick"] == 15 * 3
+    assert counts["removed"] == 2 * (4 + 2 * 2) and counts["kick"] == 15 * 3
     assert list(Path("figure/figure_run/odr/delay1").glob("*perturbation.csv"))
     with pytest.raises(ValueError, match="no delay between"):
         perturbation_analysis(hp, model_dir, trials[1], "gap")
