@@ -160,7 +160,7 @@ def _stage_line(ax, x, y, stage, label, **settings):
     )
 
 
-def _location_colours(n_locations):
+def _location_colors(n_locations):
     if n_locations <= len(LOCATION_COLORS):
         return LOCATION_COLORS[:n_locations]
     return matplotlib.colormaps["viridis"](np.linspace(0, 0.9, n_locations))
@@ -644,7 +644,7 @@ def demixed_components(result):
     names = {"t": "time", "s": "stimulus", "st": "interaction"}
     scale = 1 if result.dt is None else result.dt / 1000
     with _new_figure(1, 3, (11, 3.4)) as (figure, axes):
-        colours = _location_colours(len(result.names))
+        colours = _location_colors(len(result.names))
         for ax, (part, name) in zip(axes, names.items(), strict=True):
             if result.epochs:
                 _mark_epochs(ax, result.epochs, result.dt or 1000)
@@ -683,7 +683,7 @@ def principal_components(result):
     components, explained = result["components"], result["explained_variance_ratio"]
     n_components, n_locations, n_time = components.shape
     with _new_figure(1, n_components, (4 * n_components + 1, 3.4), squeeze=False) as (figure, axes):
-        colours = _location_colours(n_locations)
+        colours = _location_colors(n_locations)
         for number, ax in enumerate(axes[0]):
             if result.epochs:
                 _mark_epochs(ax, result.epochs, result.dt)

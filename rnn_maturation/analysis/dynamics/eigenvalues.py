@@ -9,6 +9,7 @@ from rnn_maturation.analysis.dynamics.saving import save_table
 from rnn_maturation.analysis.dynamics.spectrum import participation_ratio, rotation_size
 from rnn_maturation.analysis.dynamics.step import network_at
 from rnn_maturation.analysis.dynamics.task_input import task_input
+from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.results import TableResult, labelled
 from rnn_maturation.stages import flat_trials, performance_at, present_trials, range_name, stage_of
@@ -144,7 +145,11 @@ def eigenvalue_growth_analysis(
     performance = {trial: performance_at(log, rule, trial) for trial in trials}
 
     def of_checkpoint(trial_num):
-        return compute_growth_row(network_at(hp, model_dir, trial_num), task, epoch, n_starts, trial_num)
+        def compute():
+            return compute_growth_row(network_at(hp, model_dir, trial_num), task, epoch, n_starts, trial_num)
+
+        details = epoch, n_starts, n_directions
+        return remembered(compute, "eigenvalues", hp, model_dir, trial_num, rule, *details)
 
     rows, spectra = [], {}
     for row, spectrum in in_order(of_checkpoint, trials, f"eigenvalues {rule} {epoch}"):

@@ -7,7 +7,7 @@ from matplotlib.patches import Rectangle
 
 from rnn_maturation.analysis.dynamics.fixed_points import TOLERANCE
 from rnn_maturation.analysis.dynamics.spectrum import frequency_hz, leading_pair, memory_time_s
-from rnn_maturation.figures import STAGE_COLOURS, STAGE_MARKERS, STYLE, _location_colours
+from rnn_maturation.figures import STAGE_COLORS, STAGE_MARKERS, STYLE, _location_colors
 from rnn_maturation.network import RESPONSE_MARGIN
 from rnn_maturation.task import rule_name
 
@@ -104,7 +104,7 @@ def eigenvalue_growth(result):
             color="0.35",
         )
         ax.plot(trials, np.where(endless, top, memory), color="0.85", linewidth=0.8, zorder=0)
-        for stage, color in STAGE_COLOURS.items():
+        for stage, color in STAGE_COLORS.items():
             mine = (table.stage == stage).to_numpy()
             ax.plot(trials[mine & finite], memory[mine & finite], STAGE_MARKERS[stage], color=color, markersize=3)
             ax.plot(trials[mine & endless], np.full((mine & endless).sum(), top), "^", color=color, markersize=4)
@@ -132,7 +132,7 @@ def eigenvalue_growth(result):
                 axes[name].set_visible(False)
                 continue
             performance = table.performance[table.trial == shown[name]].iloc[0]
-            color = STAGE_COLOURS.get(name, PLATEAU_COLOR)
+            color = STAGE_COLORS.get(name, PLATEAU_COLOR)
             title = f"{name}: {shown[name] / 1000:,.0f}k, performance {performance:.2f}"
             _spectrum(axes[name], result.spectra[shown[name]], result.dt, color, title)
         for name in ("mid", "mature"):
@@ -179,7 +179,7 @@ def end_state(result):
     """Draw a held delay in the plane of its first components and over time (`end_state_analysis`)."""
     n_time, n_locations, _ = result.trajectories.shape
     seconds = (np.arange(n_time) + 1) * result.dt / 1000
-    colors = _location_colours(n_locations)
+    colors = _location_colors(n_locations)
     n_shown = int(np.searchsorted(seconds, max(6.0, 2 * result.trained_delay_s)))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9.6, 4.4))
@@ -223,7 +223,7 @@ def end_state(result):
 def lesions(result):
     """Draw performance after silencing groups of units, groups by rules, for each stage (`lesion_analysis`)."""
     table = result.data
-    stages = [stage for stage in STAGE_COLOURS if stage in set(table.stage)]
+    stages = [stage for stage in STAGE_COLORS if stage in set(table.stage)]
     groups, rules = list(dict.fromkeys(table.group)), list(dict.fromkeys(table.rule))
     means = table.groupby(["stage", "group", "rule"])[
         ["performance", "random_mean", "random_min", "random_max", "intact", "n_units"]
@@ -256,7 +256,7 @@ def lesions(result):
             ax.set_xticks(range(len(rules)), [rule_name.get(rule, rule) for rule in rules], fontsize=7)
             ax.axhline(0.5, color="white", linewidth=3)
             n_checkpoints = table[table.stage == stage].trial.nunique()
-            ax.set_title(f"{stage} (n = {n_checkpoints})", color=STAGE_COLOURS[stage])
+            ax.set_title(f"{stage} (n = {n_checkpoints})", color=STAGE_COLORS[stage])
             ax.tick_params(length=0)
             for spine in ax.spines.values():
                 spine.set_visible(False)
