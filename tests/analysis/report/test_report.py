@@ -108,7 +108,7 @@ def test_page_needs_nothing_else_and_has_all_rows_and_figures(report_of_growing)
     page = _Page(text)
     assert page.addresses and all(address.startswith("data:image/png;base64,") for address in page.addresses)
     assert not {"script", "link", "iframe", "object", "base"} & set(page.tags) and "url(" not in text
-    assert page.tags.count("figure") == page.tags.count("img") == 14
+    assert page.tags.count("figure") == page.tags.count("img") == 15
     for finding in report_of_growing["findings"]:
         assert re.search(re.escape(finding["claim"]).replace("'", "&#x27;"), text)
 
