@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
 
@@ -22,11 +21,6 @@ DOCS = ROOT / "docs"
 PAGES = [*sorted(DOCS.rglob("*.md")), ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
-NOT_LANDED = {  # TODO(name): delete it and its uses when all branches are together
-    *("Group", "Measurement", "NotDecidable", "TrainedRun", "register_task", "register_ruleset"),
-    *("compute_demixed_pca", "compute_neuron_info", "compute_psth", "compute_recorded_decoder_scores"),
-    *("compute_stage_psths", "compute_tuning", "select_units", "tests/test_files.py"),
-}
 PYTHON = re.compile(r"^```python[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TEST_TIME = 120  # s, for one example
 
@@ -63,7 +57,7 @@ def test_relative_links_resolve(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_tests_and_benchmarks_that_are_named_are_there(page):
     for name in re.findall(r"(?:tests|benchmarks)/[\w/]+\.py", page.read_text(encoding="utf-8")):
-        assert (ROOT / name).exists() or name in NOT_LANDED, f"{page.name} names {name}"
+        assert (ROOT / name).exists(), f"{page.name} names {name}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -71,14 +65,14 @@ def test_python_in_pages_is_valid_and_imports_what_exists(page):
     for block in PYTHON.findall(page.read_text(encoding="utf-8")):
         compile(block, str(page), "exec")
         for module, names in re.findall(r"^from (rnn_maturation[\w.]*) import ([\w, ]+)$", block, flags=re.MULTILINE):
-            for name in set(names.split(", ")) - NOT_LANDED:
+            for name in names.split(", "):
                 found = hasattr(import_module(module), name) or name in names_of_modules(module)
                 assert found, f"{page.name}: from {module} import {name}"
 
 
 def test_every_page_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    for page in set(DOCS.rglob("*.md")) - {DOCS / "README_draft.md"}:
+    for page in DOCS.rglob("*.md"):
         assert f"{page.relative_to(DOCS).as_posix()}\n" in navigation, page
 
 
@@ -144,18 +138,8 @@ def small_run(tmp_path_factory):
     return folder
 
 
-NEEDS = {  # TODO(name): names that are about to land; delete this table and its use when they have
-    "own_recording.py": ("rnn_maturation.analysis.dpca", "compute_demixed_pca"),
-    "own_finding.py": ("rnn_maturation.analysis.report.finding", "Group"),
-}
-
-
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_example_runs(example, small_run):
-    if example.name in NEEDS:
-        module, name = NEEDS[example.name]
-        if not (find_spec(module) and hasattr(import_module(module), name)):
-            pytest.skip(f"{module}.{name} has not landed")
     options = {"own_analysis.py": ["--checkpoints", "1"]}.get(example.name, [])
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
