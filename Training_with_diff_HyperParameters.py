@@ -14,8 +14,9 @@ import json
 import signal
 import sys
 
+from rnn_maturation.hyperparameters import PAPER_DISPLAY_STEP, PAPER_RULESET
 from rnn_maturation.sweep import VARIANTS, choose_runs, parse_seeds, plot_sweep_summary, train_runs
-from rnn_maturation.sweep.variants import DISPLAY_STEP, MAIN_RUN
+from rnn_maturation.sweep.variants import MAIN_RUN
 from rnn_maturation.task import load_tasks
 
 
@@ -76,7 +77,7 @@ def parse_options():
     add(
         "--display_step",
         type=int,
-        default=DISPLAY_STEP,
+        default=PAPER_DISPLAY_STEP,
         help="optimizer steps between checkpoints (default: %(default)s)",
     )
     add("--tasks", nargs="+", default=[], metavar="FILE", help="files that register tasks and variants of your own")
@@ -98,7 +99,7 @@ def print_variants():
     """Print what differs in each variant."""
     for name, variant in VARIANTS.items():
         differs = [f"{key} {value}" for key, value in variant.hp.items()]
-        if variant.ruleset != "all_new":
+        if variant.ruleset != PAPER_RULESET:
             differs.append(f"rule set {variant.ruleset}")
         differs.append("rules " + " ".join(variant.trained_rules))
         note = "; trained only when named" if name == MAIN_RUN else ""

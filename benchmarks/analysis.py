@@ -196,10 +196,10 @@ def compare_decoder(activity, info, everything):
 
 
 def compare_dpca(activity, info, everything):
-    from rnn_maturation.analysis.dpca import REGULARIZER_GRID, _marginalise, demixed_pca, trials_by_location
+    from rnn_maturation.analysis.dpca import REGULARIZER_GRID, _marginalize, demixed_pca, trials_by_location
 
     trials = trials_by_location(activity, info["in_loc"], info["in_loc_set"]).astype(float)
-    training, test = _marginalise(trials[1:].mean(axis=0)), _marginalise(trials[0])
+    training, test = _marginalize(trials[1:].mean(axis=0)), _marginalize(trials[0])
     grid = REGULARIZER_GRID[:: 1 if everything else 9]
 
     def plain():
@@ -207,7 +207,7 @@ def compare_dpca(activity, info, everything):
 
     _, plain_s = timed(plain)
     result, fast_s = timed(demixed_pca, trials)
-    mean, parts = _marginalise(trials.mean(axis=0))
+    mean, parts = _marginalize(trials.mean(axis=0))
     textbook = plain_dpca(mean, parts, result.regularizer, 1)
     aligned = [abs((textbook[part][1][:, 0] * result.encoders[part][:, 0]).sum()) for part in parts]
     label = f"demixed PCA, automatic penalty ({len(grid)} of 45 x 3 full fits run)"

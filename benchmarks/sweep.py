@@ -21,12 +21,11 @@ import time
 from pathlib import Path
 
 from rnn_maturation.cpu import n_cores
+from rnn_maturation.hyperparameters import BATCH_SIZE, N_EVALUATION_BATCHES, PAPER_INTERVAL
 from rnn_maturation.model_directory import load_log
 from rnn_maturation.sweep import choose_runs, train_runs
 from rnn_maturation.sweep.cluster import Batch, LocalJobs, connect
-from rnn_maturation.sweep.variants import DISPLAY_STEP, MAIN_RUN
-
-BATCH_SIZE = 64
+from rnn_maturation.sweep.variants import MAIN_RUN
 
 
 def train(n_runs, threads, intervals):
@@ -34,7 +33,7 @@ def train(n_runs, threads, intervals):
     with tempfile.TemporaryDirectory() as root, contextlib.redirect_stdout(io.StringIO()):
         runs = choose_runs([MAIN_RUN], range(n_runs), root)
         start = time.perf_counter()
-        train_runs(runs, jobs=n_runs, threads=threads, max_trials=intervals * DISPLAY_STEP * BATCH_SIZE)
+        train_runs(runs, jobs=n_runs, threads=threads, max_trials=intervals * PAPER_INTERVAL)
         wall = time.perf_counter() - start
         logs = [load_log(run.model_dir) for run in runs]
     rates = [(log["trials"][-1] - log["trials"][1]) / (log["times"][-1] - log["times"][1]) for log in logs]
@@ -46,7 +45,7 @@ def throughput(pairs, intervals):
     cores = n_cores()
     half = max(1, cores // 2)
     ratios = []
-    print(f"{cores} cores; main runs of {intervals * DISPLAY_STEP * BATCH_SIZE:,} trials")
+    print(f"{cores} cores; main runs of {intervals * PAPER_INTERVAL:,} trials")
     for _ in range(pairs):
         (many, many_wall), (one, one_wall) = train(2, half, intervals), train(1, cores, intervals)
         ratios.append(many / one)
@@ -101,9 +100,13 @@ def ms_per_task(where, n_tasks):
 def start_up():
     """Return the seconds of a run that has nothing to train: a new process, TensorFlow, the main run's network."""
     with tempfile.TemporaryDirectory() as root, contextlib.redirect_stdout(io.StringIO()):
-        train_runs(choose_runs([MAIN_RUN], root=root), max_trials=BATCH_SIZE, hp={"batch_size_test": 16})
+        train_runs(
+            choose_runs([MAIN_RUN], root=root), max_trials=BATCH_SIZE, hp={"batch_size_test": N_EVALUATION_BATCHES}
+        )
         start = time.perf_counter()
-        train_runs(choose_runs([MAIN_RUN], root=root), max_trials=BATCH_SIZE, hp={"batch_size_test": 16})
+        train_runs(
+            choose_runs([MAIN_RUN], root=root), max_trials=BATCH_SIZE, hp={"batch_size_test": N_EVALUATION_BATCHES}
+        )
         return time.perf_counter() - start
 
 
@@ -132,7 +135,7 @@ def main():
         "--intervals",
         type=int,
         default=6,
-        help="length of each run, in intervals of 1,280 trials (default: %(default)s)",
+        help=f"length of each run, in intervals of {PAPER_INTERVAL:,} trials (default: %(default)s)",
     )
     commands.add_parser("overhead").add_argument("--tasks", type=int, default=500, help="(default: %(default)s)")
     options = vars(parser.parse_args())

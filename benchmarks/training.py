@@ -54,7 +54,7 @@ def plain_trials(rule, hp, batch_size):
     fixation_off, response_on = epochs[task.fixation_off][0], epochs[task.response_on or "go1"][0]
     preferred = np.arange(n_ring) * 2 * np.pi / n_ring
     locations = rng.rand(batch_size) * 2 * np.pi
-    turn = np.pi if task.draw is antisaccade else 0
+    angular_offset = np.pi if task.draw is antisaccade else 0
     offset = rng.choice(np.arange(1, n_ring)) * 2 * np.pi / n_ring if rule == "odrd" else None
     x = np.zeros((n_time, batch_size, hp["n_input"]), np.float32)
     y = np.full((n_time, batch_size, hp["n_output"]), 0.05, np.float32)
@@ -70,7 +70,7 @@ def plain_trials(rule, hp, batch_size):
         x[slice(*epochs["stim1"]), i, 1 : 1 + n_ring] += bump(locations[i])
         if offset is not None:
             x[slice(*epochs["distract1"]), i, 1 : 1 + n_ring] += bump(locations[i] + offset)
-        y[response_on:, i, 1:] += bump(locations[i] + turn)
+        y[response_on:, i, 1:] += bump(locations[i] + angular_offset)
         mask[grace:response_on, i, :] = 1
         mask[response_on + grace :, i, :] = 5
     mask[:, :, 0] *= 2

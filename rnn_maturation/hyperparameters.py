@@ -27,8 +27,12 @@ PAPER_HP = {
     "target_perf": 0.995,
 }
 PAPER_RULESET = "all_new"
-PAPER_DISPLAY_STEP = 20  # training steps, of 64 trials each, between two checkpoints
+PAPER_DISPLAY_STEP = 20  # training steps between two checkpoints
+BATCH_SIZE = 64  # trials in a training step
+PAPER_INTERVAL = PAPER_DISPLAY_STEP * BATCH_SIZE  # trials between two checkpoints
 N_EVALUATION_BATCHES = 16  # of each rule in an evaluation; each batch has a distractor offset of its own
+STAGE_LEVELS = {"early": 0.35, "mid": 0.65, "mature": 0.95}  # performance around which a network is in a stage
+ABSOLUTE_ACTIVATIONS = ("relu", "elu")  # units can be silent in fixation: their rates are not divided by the baseline
 
 LEAKY_ACTIVATIONS = ("relu", "softplus", "tanh", "elu", "power", "retanh")
 GATED_ACTIVATIONS = (
@@ -36,7 +40,8 @@ GATED_ACTIVATIONS = (
 )  # fmt: skip
 GATED_TYPES = ("LeakyGRU", "GRU", "LSTM")
 SEPARATE_INPUT_NEEDS = {"rnn_type": ("LeakyRNN",), "loss_type": ("lsq",), "activation": ("softplus", "relu")}
-LARGEST_SEED = 2**32 - 1 - 1000  # RandomState takes 32 bits, and reading an hp adds 1000 to the seed
+RNG_OFFSET = 1000  # reading an hp adds it to the seed: analyses draw other trials than training did
+LARGEST_SEED = 2**32 - 1 - RNG_OFFSET  # RandomState takes 32 bits
 
 OLD_NAMES = {
     "adult_target_perf": "mature_target_perf",
@@ -64,17 +69,13 @@ class Parameter(NamedTuple):
 ABSENT = object()  # as a default: the key is allowed, but a new hp does not have it
 
 
-def _is_integer(value):
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _is_real(value):
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _integer(low, high=math.inf):
     allowed = f"an integer of at least {low}" if high == math.inf else f"an integer from {low} to {high}"
-    return Check(allowed, lambda value: _is_integer(value) and low <= value <= high)
+    return Check(allowed, lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high)
 
 
 def _real(low=0, high=math.inf):
@@ -135,7 +136,7 @@ _PROBABILITIES = Check(
 
 PARAMETERS = {
     # training
-    "batch_size_train": Parameter(64, _integer(1), "trials in a training step"),
+    "batch_size_train": Parameter(BATCH_SIZE, _integer(1), "trials in a training step"),
     "batch_size_test": Parameter(
         512, _integer(N_EVALUATION_BATCHES), f"trials of each rule in an evaluation, in {N_EVALUATION_BATCHES} batches"
     ),
@@ -144,10 +145,18 @@ PARAMETERS = {
     "loss_type": Parameter(
         "lsq", _choice("lsq", "cross_entropy"), "cost, which also decides the output's nonlinearity"
     ),
-    "target_perf": Parameter(0.95, _real(0, 1), "training ends when every rule performs better than this"),
-    "mature_target_perf": Parameter(0.95, _real(0, 1), "performance around which a network is mature"),
-    "mid_target_perf": Parameter(0.65, _real(0, 1), "performance around which a network is in mid training"),
-    "early_target_perf": Parameter(0.35, _real(0, 1), "performance around which a network is in early training"),
+    "target_perf": Parameter(
+        STAGE_LEVELS["mature"], _real(0, 1), "training ends when every rule performs better than this"
+    ),
+    "mature_target_perf": Parameter(
+        STAGE_LEVELS["mature"], _real(0, 1), "performance around which a network is mature"
+    ),
+    "mid_target_perf": Parameter(
+        STAGE_LEVELS["mid"], _real(0, 1), "performance around which a network is in mid training"
+    ),
+    "early_target_perf": Parameter(
+        STAGE_LEVELS["early"], _real(0, 1), "performance around which a network is in early training"
+    ),
     "l1_h": Parameter(0, _real(), "L1 penalty on the activity"),
     "l2_h": Parameter(0, _real(), "L2 penalty on the activity"),
     "l1_weight": Parameter(0, _real(), "L1 penalty on the weights"),
@@ -157,7 +166,7 @@ PARAMETERS = {
         None, _optional(_real(0, 1)), "fraction of the weights that is trained freely; None: all of them"
     ),
     # tasks
-    "ruleset": Parameter("all_new", _RuleSetCheck(), "set of rules; each has an input channel"),
+    "ruleset": Parameter(PAPER_RULESET, _RuleSetCheck(), "set of rules; each has an input channel"),
     "n_rule": Parameter(lambda hp: get_num_rule(hp["ruleset"]), _integer(1), "rule channels (K)"),
     "n_eachring": Parameter(8, _integer(2), "units of each ring (R), in the input and in the output"),
     "num_ring": Parameter(1, _integer(1), "stimulus rings in the input"),

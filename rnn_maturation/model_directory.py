@@ -7,8 +7,6 @@
 Files are written whole and with checksums (`files`, `plain_pickle`).
 """
 
-import math
-import operator
 import os
 import re
 import textwrap
@@ -18,16 +16,15 @@ from pathlib import Path
 import numpy as np
 
 from rnn_maturation import plain_pickle
-from rnn_maturation.checks import check_path, quoted
+from rnn_maturation.checks import check_path, check_whole_number, quoted
 from rnn_maturation.files import atomic_write, damaged, read_json, refuse_link, write_json
-from rnn_maturation.hyperparameters import check_known, complete_hp, plain, rename_old_keys
+from rnn_maturation.hyperparameters import RNG_OFFSET, check_known, complete_hp, plain, rename_old_keys
 
 HP_FILE = "hp.json"
 OLD_HP_FILE = "hparams.json"  # older versions
 LOG_FILE = "log.json"
 CHECKPOINT_NAME = "model.ckpt"
 INDEX_MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")  # the last bytes of every whole .index file
-RNG_OFFSET = 1000  # analyses draw other trials than training did
 LARGEST_EXACT = 2**53  # integers up to here are exact as floating-point numbers
 LONGEST_TIME_S = 1e10  # 300 years
 MISSING = "train a run with Main_training.py first, or check the path"
@@ -312,12 +309,12 @@ def select_by_perf(model_dirs, perf_min):
     list
         The model directories selected. A model without log or evaluation is not among them.
     """
-    return [model_dir for model_dir in model_dirs if _last_performance(model_dir) > perf_min]
-
-
-def _last_performance(model_dir):
-    performances = load_log(model_dir).get("perf_min") if has_log(model_dir) else None
-    return performances[-1] if performances else -math.inf
+    selected = []
+    for model_dir in model_dirs:
+        performances = load_log(model_dir).get("perf_min") if has_log(model_dir) else None
+        if performances and performances[-1] > perf_min:
+            selected.append(model_dir)
+    return selected
 
 
 # --------------------------------------------------------------------------------------------------------------- paths
@@ -339,16 +336,10 @@ def checkpoint_dir(model_dir, trial_num):
     Raises
     ------
     ValueError
-        If trial_num is not an integer of at least 0.
+        If trial_num is not a whole number of at least 0.
     """
     check_path("model_dir", model_dir)
-    try:
-        number = operator.index(trial_num)
-    except TypeError:
-        number = -1
-    if number < 0:
-        raise ValueError(f"A trial number must be an integer of at least 0, not {quoted(trial_num)}.")
-    return Path(model_dir) / str(number)
+    return Path(model_dir) / str(check_whole_number("A trial number", trial_num, at_least=0))
 
 
 def checkpoint_trials(model_dir):

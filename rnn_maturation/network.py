@@ -15,6 +15,7 @@ from rnn_maturation.tensorflow1 import tf, tf1
 
 FIXATION_THRESHOLD = 0.5  # above it the fixation output means that the eyes rest
 RESPONSE_MARGIN = 0.2 * np.pi  # rad (36 degrees); a saccade that lands closer to its target than this is correct
+CHANCE = RESPONSE_MARGIN / np.pi  # performance of saccades in random directions
 # The batch is computed in this many independent parts, so that two threads work side by side without waiting for each
 # other. It is fixed, not taken from the machine: the noise and the last bits of the sums depend on it.
 N_PARTS = 2

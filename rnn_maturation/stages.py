@@ -1,14 +1,19 @@
 """Which checkpoints of a run are early, mid or mature: performance, smoothing, stages, and what of them is on disk."""
 
-import operator
 import warnings
 from collections.abc import Mapping
 
 import numpy as np
 
+from rnn_maturation.checks import check_whole_number, quoted
+from rnn_maturation.hyperparameters import STAGE_LEVELS
 from rnn_maturation.model_directory import activity_file, checkpoint_trials
 
-STAGES = ("early", "mid", "mature")
+STAGES = tuple(STAGE_LEVELS)
+GROWTH_WINDOW = 5  # evaluations over which growth curves, and what is read from them, are smoothed
+STAGE_WINDOW = 9  # the same for the choice of the checkpoints of each stage
+STAGE_MARGIN = 0.05  # of performance around a stage's level
+MAX_STAGE_CHECKPOINTS = 30
 
 
 def smooth(ori_array, smooth_window):
@@ -29,16 +34,23 @@ def smooth(ori_array, smooth_window):
     Raises
     ------
     ValueError
-        If the curve is not one-dimensional or the window is not an integer of at least 0.
+        If the curve is not one-dimensional or the window is not a whole number of at least 0.
     """
     curve = np.asarray(ori_array, dtype=float)
-    window = _integer("smooth_window", smooth_window, at_least=0)
+    window = check_whole_number("smooth_window", smooth_window, at_least=0)
     if curve.ndim != 1:
         raise ValueError(f"smooth takes a curve of one dimension, not an array of shape {curve.shape}.")
     return np.array([curve[i : i + window + 1].mean() for i in range(len(curve))])
 
 
-def range_auto_select(hp, log, growth_curve, avr_window=9, perf_margin=0.05, max_trial_num_limit=30):
+def range_auto_select(
+    hp,
+    log,
+    growth_curve,
+    avr_window=STAGE_WINDOW,
+    perf_margin=STAGE_MARGIN,
+    max_trial_num_limit=MAX_STAGE_CHECKPOINTS,
+):
     """Choose the checkpoints of each stage of maturation from a rule's performance.
 
     Where the smoothed curve is within the margin of early_target_perf or mid_target_perf, or no more than the margin
@@ -69,7 +81,7 @@ def range_auto_select(hp, log, growth_curve, avr_window=9, perf_margin=0.05, max
     ValueError
         If the curve has another length than log['trials'], or a window or limit is impossible.
     """
-    limit = _integer("max_trial_num_limit", max_trial_num_limit, at_least=1)
+    limit = check_whole_number("max_trial_num_limit", max_trial_num_limit)
     trials = log["trials"]
     if len(growth_curve) != len(trials):
         raise ValueError(
@@ -81,6 +93,25 @@ def range_auto_select(hp, log, growth_curve, avr_window=9, perf_margin=0.05, max
         if stage:
             chosen[stage].update(range(i, min(i + avr_window + 1, len(trials))))
     return {stage: [int(trials[i]) for i in _keep(stage, sorted(chosen[stage]), limit)] for stage in STAGES}
+
+
+def first_reaching(performance, level, window=GROWTH_WINDOW):
+    """Return the position from which smoothed performance first reaches a level.
+
+    Parameters
+    ----------
+    performance : (n_evaluations,) array_like
+    level : float
+    window : int
+        Window of `smooth`, in evaluations.
+
+    Returns
+    -------
+    int or None
+        None when the level is never reached.
+    """
+    reached = np.flatnonzero(smooth(performance, window) >= level)
+    return int(reached[0]) if len(reached) else None
 
 
 def stage_of(perf, hp):
@@ -298,9 +329,9 @@ def evenly_thinned(trials, number):
     Raises
     ------
     ValueError
-        If `number` is not an integer of at least 1.
+        If `number` is not a whole number of at least 1.
     """
-    most = min(_integer("number", number, at_least=1), len(trials))
+    most = min(check_whole_number("number", number), len(trials))
     return [trials[i] for i in np.unique(np.linspace(len(trials) - 1, 0, most).astype(int))]
 
 
@@ -357,7 +388,7 @@ def _stages_of_rule(stage_dict, rule):
     stages = stage_dict[rule]
     if not isinstance(stages, Mapping) or not set(stages) <= set(STAGES):
         raise ValueError(
-            f"trial_list[{rule!r}] must be a dict of the stages {', '.join(STAGES)}, not {_quoted(stages)}."
+            f"trial_list[{rule!r}] must be a dict of the stages {', '.join(STAGES)}, not {quoted(stages)}."
         )
     return {stage: _trial_numbers(stages.get(stage, ())) for stage in STAGES}
 
@@ -365,20 +396,5 @@ def _stages_of_rule(stage_dict, rule):
 def _trial_numbers(trials):
     values = trials if isinstance(trials, range | list | tuple | np.ndarray) else None
     if values is None or np.ndim(values) != 1:
-        raise ValueError(f"trial_list must be a range, list, tuple, array or stage dict, not {_quoted(trials)}.")
-    return sorted({_integer("a trial number", trial, at_least=0) for trial in values})
-
-
-def _integer(name, value, at_least):
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool) or number < at_least:
-        raise ValueError(f"{name} must be an integer of at least {at_least}, not {_quoted(value)}.")
-    return number
-
-
-def _quoted(value, limit=80):
-    text = repr(value)
-    return text if len(text) <= limit else f"{text[:limit]}…"
+        raise ValueError(f"trial_list must be a range, list, tuple, array or stage dict, not {quoted(trials)}.")
+    return sorted({check_whole_number("a trial number", trial, at_least=0) for trial in values})

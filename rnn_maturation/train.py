@@ -20,7 +20,7 @@ from rnn_maturation import model_directory, resume
 from rnn_maturation.checkpoint import slim_checkpoint
 from rnn_maturation.checks import check_path, check_whole_number, quoted
 from rnn_maturation.files import lock, refuse_link
-from rnn_maturation.hyperparameters import N_EVALUATION_BATCHES, complete_hp, get_default_hp
+from rnn_maturation.hyperparameters import N_EVALUATION_BATCHES, PAPER_RULESET, complete_hp, get_default_hp
 from rnn_maturation.network import Model, gen_feed_dict, get_perf, session_config
 from rnn_maturation.stages import STAGES
 from rnn_maturation.task import Trial, generate_evaluation, generate_trials, rule_name, rules_dict
@@ -45,7 +45,7 @@ def train(
     hp=None,
     max_steps=1e7,
     display_step=500,
-    ruleset="all_new",
+    ruleset=PAPER_RULESET,
     rule_trains=None,
     rule_prob_map=None,
     seed=0,

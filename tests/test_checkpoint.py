@@ -69,7 +69,7 @@ def test_saving_and_restoring_gives_the_same_network_and_optimizer(tmp_path, nam
         train_steps(model, sess)
         assert_same(variables_of(model), after_training)
     with session(model):
-        model.restore(tmp_path / "0")  # nothing needs to be initialised before
+        model.restore(tmp_path / "0")  # nothing needs to be initialized before
         assert_same(variables_of(model), want)
 
 

@@ -32,7 +32,7 @@ def psth_figure(norm=True):
     return figures.psth(PSTHResult(stage_results(), EPOCHS, 20, norm, "ODR"))
 
 
-def test_every_stage_has_its_own_colour_and_marker():
+def test_every_stage_has_its_own_color_and_marker():
     assert list(figures.STAGE_COLORS) == list(STAGES)
     assert len(set(figures.STAGE_COLORS.values())) == len(set(figures.STAGE_MARKERS.values())) == len(STAGES)
 

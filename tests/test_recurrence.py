@@ -311,7 +311,7 @@ def test_the_two_numbers_of_a_pair_are_independent(coarse):
         assert abs(np.corrcoef(a, b)[0, 1]) < 5 / np.sqrt(first.size)
 
 
-def test_neighbouring_seeds_give_independent_noise(coarse):
+def test_neighboring_seeds_give_independent_noise(coarse):
     draws = [draw([200_000], seed=seed, coarse=coarse) for seed in ((0, 0), (0, 1), (1, 0), (-1, 0), (2**62, 5))]
     correlations = np.corrcoef(draws) - np.eye(len(draws))
     assert np.abs(correlations).max() < 5 / np.sqrt(draws[0].size)

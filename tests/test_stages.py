@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnn_maturation.stages import (
+    GROWTH_WINDOW,
     STAGES,
     evenly_thinned,
+    first_reaching,
     flat_trials,
     performance_at,
     range_auto_select,
@@ -262,7 +264,7 @@ def test_thinned_trials_are_some_of_them_with_both_ends(trials, number):
 
 @pytest.mark.parametrize("number", [0, -1, 1.5, None])
 def test_thinning_to_no_number_is_refused(number):
-    with pytest.raises(ValueError, match="number must be an integer of at least 1"):
+    with pytest.raises(ValueError, match="number must be a whole number of at least 1"):
         evenly_thinned([1, 2, 3], number)
 
 
@@ -270,3 +272,12 @@ def test_messages_quote_long_trial_lists_in_short():
     with pytest.raises(ValueError) as refused:
         flat_trials(set(range(100_000)), "odr")
     assert len(str(refused.value)) < 300
+
+
+def test_a_level_is_first_reached_where_the_smoothed_curve_is_at_it():
+    curve = [0.2] * 10 + [0.9, 0.2, 0.2, 0.2, 0.2, 0.2] + [1.0] * 8
+    assert first_reaching(curve, 0.65, window=0) == 10
+    smoothed = smooth(curve, GROWTH_WINDOW)
+    position = first_reaching(curve, 0.65)
+    assert smoothed[position] >= 0.65 and (smoothed[:position] < 0.65).all() and position > 10
+    assert first_reaching(curve, 1.01) is None

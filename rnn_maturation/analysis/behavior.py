@@ -16,6 +16,8 @@ from rnn_maturation.network import RESPONSE_MARGIN, get_perf, popvec
 from rnn_maturation.stages import mean_performance, present_stages, stage_by_trial
 from rnn_maturation.task import generate_trials, get_dist, rule_name
 
+CORRECT_BELOW_DEG = float(np.degrees(RESPONSE_MARGIN))  # error of a saccade
+
 
 @labelled
 class SaccadeResult(MappingResult):
@@ -35,7 +37,7 @@ class SaccadeResult(MappingResult):
     data: dict
     performance: dict
     title: str = ""
-    correct_below: float = float(np.degrees(RESPONSE_MARGIN))
+    correct_below: float = CORRECT_BELOW_DEG
 
     def to_frame(self):
         """Return a table with a row for each trial.
@@ -263,8 +265,7 @@ def compute_distractor_effect(saccades, stages, n_ring, performance=None, title=
     wrong = {np.shape(values) for of_trial in saccades.values() for values in of_trial if len(values) != n_ring**2}
     if wrong:
         raise ValueError(f"There must be {n_ring**2} rows, one for each pair of locations, not {wrong}.")
-    apart = np.subtract.outer(np.arange(n_ring), np.arange(n_ring)).ravel() % n_ring
-    distance = np.minimum(apart, n_ring - apart)
+    distance = ring_distance(n_ring)
     distances = list(range(n_ring // 2 + 1))
     shares, errors = {}, {}
     for stage, trials in stages.items():
@@ -274,6 +275,12 @@ def compute_distractor_effect(saccades, stages, n_ring, performance=None, title=
     table = pd.DataFrame.from_dict(shares, orient="index", columns=distances)
     n_checkpoints = {stage: len(trials) for stage, trials in stages.items()}
     return DistractorResult({"performance": table, "errors": errors}, n_ring, n_checkpoints, performance or {}, title)
+
+
+def ring_distance(n_ring):
+    """Return the distance of all pairs of locations around the ring, in locations, (n_ring ** 2,)."""
+    apart = np.subtract.outer(np.arange(n_ring), np.arange(n_ring)).ravel() % n_ring
+    return np.minimum(apart, n_ring - apart)
 
 
 def saccade_error(output, targets):

@@ -143,8 +143,8 @@ def demixed_pca(trials, regularizer="auto", n_components=10):
     with threadpool_limits(1, user_api="blas"):  # matrices are small: threads would wait for each other
         if isinstance(regularizer, str):
             regularizer = _choose_regularizer(trials, regularizer, n_components)
-        mean, parts = _marginalise(trials.mean(axis=0))
-        fits = _Gram(mean, parts).fit(regularizer, n_components)
+        mean, parts = _marginalize(trials.mean(axis=0))
+        fits = next(_Gram(mean, parts).fits([regularizer], n_components))
     decoders, encoders, components, explained = {}, {}, {}, {}
     for part, (decoder, encoder) in fits.items():
         padding = ((0, 0), (0, n_components - encoder.shape[1]))
@@ -169,7 +169,7 @@ def _checked(trials, n_components):
     return trials
 
 
-def _marginalise(mean):
+def _marginalize(mean):
     """Return the centered activity (n_units, n_locations * n_time) and its parts, which add up to it."""
     centered = mean - mean.mean(axis=(1, 2), keepdims=True)
     time = np.broadcast_to(centered.mean(axis=1, keepdims=True), centered.shape)
@@ -187,12 +187,8 @@ class _Gram:
         self.whole = mean @ mean.T
         self.parts = {name: part @ part.T for name, part in parts.items()}
 
-    def fit(self, regularizer, n_components):
-        """Return {part: (decoder, encoder)} for one penalty."""
-        return next(self.fits([regularizer], n_components))
-
     def fits(self, regularizers, n_components):
-        """Yield the fit for each penalty; all of them share the eigendecompositions."""
+        """Yield {part: (decoder, encoder)} for each penalty; all of them share the eigendecompositions."""
         values, vectors = np.linalg.eigh(self.whole)
         bases = {name: _range_of(gram) for name, gram in self.parts.items()}
         scaled = {name: size[:, None] * (basis.T @ vectors) for name, (size, basis) in bases.items()}
@@ -209,14 +205,15 @@ class _Gram:
 
     def error(self, fit):
         """Return the sum over parts of ||X_p - P D'X + diag(P D')X||^2 on this data set."""
-        return sum(self._part_error(self.parts[name], *axes) for name, axes in fit.items())
-
-    def _part_error(self, part, decoder, encoder):
-        own = (encoder * decoder).sum(axis=1)  # left out: a unit that predicts itself predicts its noise
-        seen, seen_part = self.whole @ decoder, part @ decoder
-        crossing = (own * np.diag(part)).sum() - (encoder * seen_part).sum()
-        predicted = (own**2 * np.diag(self.whole)).sum() - 2 * (own[:, None] * encoder * seen).sum()
-        return np.trace(part) + 2 * crossing + predicted + (decoder * seen).sum()
+        errors = []
+        for name, (decoder, encoder) in fit.items():
+            part = self.parts[name]
+            own = (encoder * decoder).sum(axis=1)  # left out: a unit that predicts itself predicts its noise
+            seen, seen_part = self.whole @ decoder, part @ decoder
+            crossing = (own * np.diag(part)).sum() - (encoder * seen_part).sum()
+            predicted = (own**2 * np.diag(self.whole)).sum() - 2 * (own[:, None] * encoder * seen).sum()
+            errors.append(np.trace(part) + 2 * crossing + predicted + (decoder * seen).sum())
+        return sum(errors)
 
 
 def _range_of(gram):
@@ -244,7 +241,7 @@ def _choose_regularizer(trials, regularizer, n_components):
     errors = np.zeros(len(REGULARIZER_GRID))
     total = trials.sum(axis=0)
     for held_out in trials[np.linspace(0, n_trials, min(N_FOLDS, n_trials), endpoint=False).astype(int)]:
-        training, test = _Gram(*_marginalise((total - held_out) / (n_trials - 1))), _Gram(*_marginalise(held_out))
+        training, test = _Gram(*_marginalize((total - held_out) / (n_trials - 1))), _Gram(*_marginalize(held_out))
         errors += [test.error(fit) for fit in training.fits(REGULARIZER_GRID, n_components)]
     return REGULARIZER_GRID[errors.argmin()]
 

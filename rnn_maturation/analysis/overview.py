@@ -6,7 +6,15 @@ import pandas as pd
 from rnn_maturation import figures
 from rnn_maturation.analysis.results import MappingResult, labelled
 from rnn_maturation.model_directory import figure_dir
-from rnn_maturation.stages import STAGES, range_auto_select, smooth
+from rnn_maturation.stages import (
+    GROWTH_WINDOW,
+    MAX_STAGE_CHECKPOINTS,
+    STAGE_MARGIN,
+    STAGE_WINDOW,
+    STAGES,
+    range_auto_select,
+    smooth,
+)
 from rnn_maturation.task import rule_name
 
 
@@ -62,11 +70,11 @@ def print_basic_info(
     log,
     model_dir,
     smooth_growth=True,
-    smooth_window=5,
+    smooth_window=GROWTH_WINDOW,
     auto_range_select=False,
-    avr_window=9,
-    perf_margin=0.05,
-    max_trial_num_limit=30,
+    avr_window=STAGE_WINDOW,
+    perf_margin=STAGE_MARGIN,
+    max_trial_num_limit=MAX_STAGE_CHECKPOINTS,
     save=True,
 ):
     """Print what a run is and draw the growth of performance of each rule (Fig. S7).

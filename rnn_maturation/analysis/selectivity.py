@@ -92,7 +92,7 @@ def complete_neuron_info(hp, model_dir, trials, rule, epoch):
 
 
 def _missing_files(model_dir, trials, rule, epochs, also_present=False):
-    """{(trial number, rule): {epoch: file}} of the neuron_info files that are to be written."""
+    """Return {(trial number, rule): {epoch: file}} of the neuron_info files that are to be written."""
     missing = {}
     for trial_num in trials:
         files = {epoch: neuron_info_file(model_dir, trial_num, rule, epoch) for epoch in as_list(epochs)}

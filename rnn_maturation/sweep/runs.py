@@ -25,11 +25,10 @@ from tqdm import tqdm
 from rnn_maturation.checks import check_whole_number
 from rnn_maturation.cpu import n_cores, thread_environment
 from rnn_maturation.files import is_locked, open_no_link, refuse_link
-from rnn_maturation.hyperparameters import complete_hp
+from rnn_maturation.hyperparameters import PAPER_DISPLAY_STEP, complete_hp
 from rnn_maturation.model_directory import has_log
 from rnn_maturation.sweep.cluster import Batch, connect
 from rnn_maturation.sweep.table import reached, sweep_table, table_text, with_earlier, write_table
-from rnn_maturation.sweep.variants import DISPLAY_STEP
 
 BYTES_PER_RUN = 1.5e9  # memory of one run, generously: 0.9 GB were measured with 256 units
 PATIENCE_S = 300  # how long a run waits for a model directory that another process still holds
@@ -57,7 +56,7 @@ def train_runs(
     max_trials=None,
     slim=True,
     hp=None,
-    display_step=DISPLAY_STEP,
+    display_step=PAPER_DISPLAY_STEP,
     patience=PATIENCE_S,
 ):
     """Train runs, each in a process of its own, and keep <root>/sweep.csv up to date.

@@ -6,8 +6,8 @@ import numpy as np
 
 from rnn_maturation import figures
 from rnn_maturation.model_directory import figure_dir, load_log
-from rnn_maturation.stages import smooth
-from rnn_maturation.sweep.table import CRITERIA, SMOOTH_WINDOW, earlier_outcomes, is_trained, reached, sweep_table
+from rnn_maturation.stages import GROWTH_WINDOW, smooth
+from rnn_maturation.sweep.table import CRITERIA, earlier_outcomes, is_trained, reached, sweep_table
 from rnn_maturation.sweep.variants import choose_runs, find_runs
 from rnn_maturation.task import rule_name
 
@@ -80,7 +80,7 @@ def growth_curves(runs):
     for run in runs:
         log = load_log(run.model_dir)
         for rule in [rule for rule in rule_name if f"perf_{rule}" in log]:
-            smoothed = smooth(log[f"perf_{rule}"], SMOOTH_WINDOW)
+            smoothed = smooth(log[f"perf_{rule}"], GROWTH_WINDOW)
             curves.setdefault(rule, []).append((np.array(log["trials"]), smoothed, is_trained(run)))
     return curves
 

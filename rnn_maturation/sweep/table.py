@@ -6,17 +6,16 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from rnn_maturation.files import atomic_write, is_locked
+from rnn_maturation.hyperparameters import STAGE_LEVELS
 from rnn_maturation.model_directory import LOG_FILE, has_hp, has_log, load_hp, load_log
-from rnn_maturation.stages import smooth
+from rnn_maturation.stages import first_reaching
 from rnn_maturation.sweep.variants import TrainingRun, find_runs, table_order
 from rnn_maturation.task import rule_name
 
-CRITERIA = (0.35, 0.65, 0.95)  # performance
-SMOOTH_WINDOW = 5  # evaluations, as `print_basic_info` smooths growth curves and the report its crossings
+CRITERIA = tuple(STAGE_LEVELS.values())
 TABLE_FILE = "sweep.csv"
 COLUMNS = ("variant", "seed", "state", "trials", "perf_min", "wall_s", "message")
 
@@ -99,8 +98,8 @@ def trials_to_criterion(log, rule, criterion):
     int or None
         None if the performance never reaches the criterion.
     """
-    where = np.flatnonzero(smooth(log[f"perf_{rule}"], SMOOTH_WINDOW) >= criterion)
-    return int(log["trials"][where[0]]) if where.size else None
+    position = first_reaching(log[f"perf_{rule}"], criterion)
+    return None if position is None else int(log["trials"][position])
 
 
 def write_table(root, outcomes=None):
@@ -132,7 +131,7 @@ def with_earlier(root, outcomes):
 
     That file knows more of a run that another sweep trains, which is 'running' here.
     """
-    return {**earlier_outcomes(root), **{run: told for run, told in outcomes.items() if told[0] != "running"}}
+    return {**earlier_outcomes(root), **{run: outcome for run, outcome in outcomes.items() if outcome[0] != "running"}}
 
 
 def earlier_outcomes(root):

@@ -10,20 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rnn_maturation.checks import quoted
-from rnn_maturation.hyperparameters import LARGEST_SEED
+from rnn_maturation.hyperparameters import (
+    ABSOLUTE_ACTIVATIONS,
+    LARGEST_SEED,
+    PAPER_HP,
+    PAPER_RULESET,
+    STAGE_LEVELS,
+)
 from rnn_maturation.model_directory import has_hp
 from rnn_maturation.task import rules_dict
 
-COMMON = {
-    "activation": "softplus",
-    "n_rnn": 256,
-    "learning_rate": 0.001,
-    "mix_rule": True,
-    "l1_h": 0.0,
-    "use_separate_input": False,
-    "target_perf": 0.95,
-}
-DISPLAY_STEP = 20  # steps of 64 trials between two checkpoints
+COMMON = {**PAPER_HP, "target_perf": STAGE_LEVELS["mature"]}  # training ends when every rule is mature
 MAX_TRIALS = 3_000_000  # maximum number of trials, for a network that does not learn
 MAX_TRIALS_HOPELESS = 640_000  # the same with a learning rate that is known to be too high
 
@@ -46,25 +43,27 @@ class Variant:
         Rules whose saccades are analyzed.
     distractor : bool
         Whether the effect of the distractor's distance is analyzed.
-    norm : bool
-        Whether activity is divided by the baseline (fixation) rate; relu and elu units can be silent in fixation.
     max_trials : int
         Maximum number of trials.
     """
 
     hp: dict = field(default_factory=dict)
-    ruleset: str = "all_new"
+    ruleset: str = PAPER_RULESET
     rules: tuple = ()
     units: dict = field(default_factory=dict)
     saccades: tuple = ()
     distractor: bool = False
-    norm: bool = True
     max_trials: int = MAX_TRIALS
 
     @property
     def whole_hp(self):
         """Return `COMMON` changed by what differs."""
         return {**COMMON, **self.hp}
+
+    @property
+    def norm(self):
+        """Return whether activity is divided by the baseline (fixation) rate."""
+        return self.whole_hp["activation"] not in ABSOLUTE_ACTIVATIONS
 
     @property
     def trained_rules(self):
@@ -90,9 +89,7 @@ def _long_delay(rule):
 
 VARIANTS = {
     # the main run, Main_training.py
-    "6tasks": Variant(
-        {"target_perf": 0.995}, rules=("overlap", "zero_gap", "gap", "odr", "odrd", "gap500"), **EVERYTHING
-    ),
+    "6tasks": Variant({"target_perf": PAPER_HP["target_perf"]}, rules=tuple(rules_dict[PAPER_RULESET]), **EVERYTHING),
     # rules alone
     "indi_odr": Variant(rules=("odr",), units=ODR),
     "indi_odrd": Variant(rules=("odrd",), units=ODRD, distractor=True),
@@ -107,8 +104,8 @@ VARIANTS = {
     "set1_exp4": Variant({"n_rnn": 1024}, units=BOTH),
     # nonlinearity
     "set2_exp1": Variant({"activation": "tanh"}, units=BOTH),
-    "set2_exp2": Variant({"activation": "relu"}, units=BOTH, norm=False),
-    "set2_exp3": Variant({"activation": "elu"}, units=BOTH, norm=False),
+    "set2_exp2": Variant({"activation": "relu"}, units=BOTH),
+    "set2_exp3": Variant({"activation": "elu"}, units=BOTH),
     "set2_exp4": Variant({"activation": "power"}, units=BOTH),
     # initial recurrent weights
     "set3_exp1": Variant({"w_rec_init": "diag"}, units=BOTH),

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from rnn_maturation.analysis import odrd_distractor_analysis, saccade_distribut_analysis
-from rnn_maturation.analysis.behavior import compute_distractor_effect, compute_saccade_distribution, saccade_error
+from rnn_maturation.analysis.behavior import (
+    compute_distractor_effect,
+    compute_saccade_distribution,
+    ring_distance,
+    saccade_error,
+)
 from rnn_maturation.model_directory import checkpoint_dir
 from rnn_maturation.network import Model, gen_feed_dict, get_perf, popvec, tf1
 from rnn_maturation.task import generate_trials, get_dist
@@ -111,3 +116,10 @@ def test_without_saving_nothing_is_written(run, trials):
     saccade_distribut_analysis(hp, log, "gap", model_dir, trials[:1], save=False)
     odrd_distractor_analysis(hp, log, model_dir, trials[:1], save=False)
     assert not Path("figure").exists()
+
+
+@pytest.mark.parametrize("n_ring, most", [(8, 4), (7, 3)])
+def test_ring_distances(n_ring, most):
+    distance = ring_distance(n_ring).reshape(n_ring, n_ring)
+    assert distance.max() == most and (np.diag(distance) == 0).all() and distance[0, n_ring - 1] == 1
+    np.testing.assert_array_equal(distance, distance.T)

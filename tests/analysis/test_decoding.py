@@ -23,8 +23,8 @@ def noisy_rates(n_windows=6, n_locations=4, n_per_location=6, n_units=5, noise=0
     """Rates in which the location moves slowly from unit to unit."""
     rng = np.random.default_rng(seed)
     locations = np.repeat(np.arange(n_locations), n_per_location)
-    centre = rng.normal(size=(n_windows, n_locations, n_units)).cumsum(axis=0)
-    return centre[:, locations] + noise * rng.normal(size=(n_windows, len(locations), n_units)), locations
+    center = rng.normal(size=(n_windows, n_locations, n_units)).cumsum(axis=0)
+    return center[:, locations] + noise * rng.normal(size=(n_windows, len(locations), n_units)), locations
 
 
 def scikit_learn_scores(rates, locations, folds, everywhere):
@@ -77,8 +77,8 @@ def test_scores_are_scikit_learns_for_any_number_of_windows_locations_trials_and
     n_windows, n_units, noise, seed = rest
     rng = np.random.default_rng(seed)
     locations = rng.permutation(np.repeat(np.arange(len(n_trials)), n_trials))
-    centre = rng.normal(size=(n_windows, len(n_trials), n_units))
-    rates = centre[:, locations] + noise * rng.normal(size=(n_windows, len(locations), n_units))
+    center = rng.normal(size=(n_windows, len(n_trials), n_units))
+    rates = center[:, locations] + noise * rng.normal(size=(n_windows, len(locations), n_units))
     folds = location_folds(locations, held_out)
     wanted = scikit_learn_scores(rates, locations, folds if how == "everywhere" else folds[:1], how == "everywhere")
     np.testing.assert_array_equal(cross_temporal_scores(rates, locations, held_out, how), wanted)

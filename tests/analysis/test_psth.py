@@ -47,7 +47,7 @@ def test_mean_psth_is_that_of_the_original(epoch, opposite):
     np.testing.assert_allclose(mean_over_units(psths), golden[f"psth|{epoch}|{opposite}"], rtol=1e-3, atol=1e-3)
 
 
-def test_opposite_in_an_odd_ring_is_the_mean_of_two_neighbours():
+def test_opposite_in_an_odd_ring_is_the_mean_of_two_neighbors():
     means = np.random.default_rng(0).random((5, 20, 3)) + 1
     units, preferred, fixation = np.array([0, 2]), np.array([4, 1]), slice(None, 10)
     psths = unit_psths(means, units, preferred, fixation, opposite=True)

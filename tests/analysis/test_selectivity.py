@@ -223,7 +223,7 @@ def test_negative_rates_are_not_active():
     assert compute_neuron_info(activity, LOCATIONS, EPOCHS, "delay1")["active_neurons"] == []
 
 
-def test_normalise():
+def test_normalize():
     np.testing.assert_allclose(normalize(np.array([3.0, 1.0]), np.array([2.0, 0.0])), [0.5, np.nan])
 
 

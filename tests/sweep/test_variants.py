@@ -6,7 +6,7 @@ import pytest
 from small_runs import put_run
 
 from rnn_maturation.hyperparameters import complete_hp
-from rnn_maturation.sweep import VARIANTS, choose_runs, find_runs, parse_seeds, variants
+from rnn_maturation.sweep import VARIANTS, choose_runs, find_runs, parse_seeds
 
 
 def test_the_table_has_the_main_run_and_the_26_variants_of_the_original():
@@ -53,7 +53,6 @@ def test_the_main_run_is_that_of_main_training():
     variant = VARIANTS["6tasks"]
     assert (variant.whole_hp, variant.ruleset) == (Main_training.HP, Main_training.RULESET)
     assert variant.trained_rules == Main_training.RULES
-    assert variants.DISPLAY_STEP == Main_training.DISPLAY_STEP
 
 
 def test_analyses_belong_to_variants_as_published():

@@ -148,7 +148,7 @@ class EndStateResult(MappingResult):
 
 
 def _interpolation(theta):
-    """Weights of the steps -1, 0, 1, 2 for the time theta between steps 0 and 1, and their derivatives: (4,), (4,)."""
+    """Return the weights of the steps -1, 0, 1, 2 for the time theta between steps 0 and 1, and their derivatives."""
     t = theta
     weights = [
         -t * (t - 1) * (t - 2) / 6,
@@ -166,7 +166,7 @@ def _interpolation(theta):
 
 
 def _crossing(heights):
-    """Time between steps 0 and 1 at which heights of the steps -1, 0, 1, 2 above a plane are zero."""
+    """Return the time between steps 0 and 1 at which heights of the steps -1, 0, 1, 2 above a plane are zero."""
     theta = heights[1] / (heights[1] - heights[2])
     for _ in range(8):
         weights, slopes = _interpolation(theta)
@@ -184,7 +184,7 @@ def first_return(network, drive, start, center, normal, n_expected):
     start : (n_state,) array
         On the plane, or near it.
     center, normal : (n_state,) arrays
-        The plane is normal @ (state - center) = 0, crossed upwards.
+        The plane is normal @ (state - center) = 0, crossed upward.
     n_expected : float
         Steps of a round; returns before half of them do not count.
 
@@ -396,12 +396,21 @@ def _classify(network, drive, held, n_window, near, has_near, scale):
 
 
 def _amplitude(states):
-    """Root mean square distance over time from the mean state: (n_locations,) of (n_time, n_locations, n_state)."""
+    """Return the root mean square distance over time from the mean state.
+
+    Parameters
+    ----------
+    states : (n_time, n_locations, n_state) array
+
+    Returns
+    -------
+    (n_locations,) array
+    """
     return np.sqrt(((states - states.mean(axis=0)) ** 2).sum(axis=2).mean(axis=0))
 
 
 def _is_on(window, cycle):
-    """Whether a trajectory goes around a known cycle: same mean and amplitude to 2 % of the amplitude."""
+    """Return whether a trajectory goes around a known cycle: same mean and amplitude to 2 % of the amplitude."""
     mean = window.mean(axis=0)
     amplitude = _amplitude(window[:, None])[0]
     near = np.linalg.norm(mean - cycle.orbit.mean(axis=0)) <= 0.05 * cycle.amplitude

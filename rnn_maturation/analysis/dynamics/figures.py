@@ -8,10 +8,9 @@ from matplotlib.patches import Rectangle
 from rnn_maturation.analysis.dynamics.fixed_points import TOLERANCE
 from rnn_maturation.analysis.dynamics.spectrum import frequency_hz, leading_pair, memory_time_s
 from rnn_maturation.figures import STAGE_COLORS, STAGE_MARKERS, STYLE, _location_colors
-from rnn_maturation.network import RESPONSE_MARGIN
+from rnn_maturation.network import CHANCE
 from rnn_maturation.task import rule_name
 
-CHANCE = RESPONSE_MARGIN / np.pi  # of a saccade in a random direction
 LONGEST_SHOWN_S = 20  # memory time; longer ones, and those without end, are drawn above it
 PLATEAU_COLOR = "0.45"
 ROTATION_COLOR, RANDOM_COLOR, PRINCIPAL_COLOR, MODE_COLOR = "#c8191e", "0.6", "#1f5fd0", "#e69f00"
@@ -28,7 +27,7 @@ def _seconds(value):
 
 
 def _spectrum(ax, eigenvalues, dt, color, title):
-    """Eigenvalues in the complex plane with the unit circle; the leading complex pair in color."""
+    """Draw eigenvalues in the complex plane with the unit circle; the leading complex pair in color."""
     angle = np.linspace(0, 2 * np.pi, 200)
     ax.plot(np.cos(angle), np.sin(angle), color="0.75", linewidth=0.8, zorder=0)
     ax.plot(eigenvalues.real, eigenvalues.imag, ".", color="0.55", markersize=3, markeredgewidth=0)

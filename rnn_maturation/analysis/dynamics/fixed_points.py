@@ -13,8 +13,10 @@ from rnn_maturation.analysis.dynamics.spectrum import frequency_hz, leading_pair
 from rnn_maturation.analysis.dynamics.step import network_at
 from rnn_maturation.analysis.dynamics.task_input import task_input
 from rnn_maturation.analysis.results import MappingResult, labelled
+from rnn_maturation.checks import check_whole_number
 from rnn_maturation.figures import save_figure
-from rnn_maturation.model_directory import atomic_write, figure_dir
+from rnn_maturation.files import atomic_write
+from rnn_maturation.model_directory import figure_dir
 
 TOLERANCE = 1e-9  # residual at which a start has converged
 SAME_POINT = 1e-5  # largest difference of any unit between two computations of one point
@@ -205,7 +207,7 @@ class FixedPointResult(MappingResult):
 
 
 def search(network, drive, starts):
-    """Newton's method with a line search from all starts at once.
+    """Run Newton's method with a line search from all starts at once.
 
     A start from which it stalls (no step makes the residual smaller: a singular Jacobian, or a slow point) moves along
     the network's own dynamics for `MOVE_STEPS` steps and is tried again, up to `N_ATTEMPTS` times in all.
@@ -237,7 +239,7 @@ def search(network, drive, starts):
 
 
 def newton(network, drive, starts):
-    """One attempt of `search`, with the same arguments and results.
+    """Make one attempt of `search`, with the same arguments and results.
 
     The linear equations of a step are solved by GMRES (Newton-Krylov): for all starts together each of its iterations
     is one matrix product, and the inverse Jacobian at the best state so far is the preconditioner of all. The
@@ -276,7 +278,7 @@ def newton(network, drive, starts):
 
 
 def _inverse(network, drive, state):
-    """Inverse of the residual's Jacobian at a state, transposed; the identity where there is none."""
+    """Return the inverse of the residual's Jacobian at a state, transposed; the identity where there is none."""
     jacobian = (network.jacobian(state, drive) - np.eye(network.n_state)) / network.alpha
     try:
         return np.linalg.inv(jacobian).T
@@ -446,8 +448,7 @@ def starts_of(network, task, epoch, states, n_starts=N_STARTS, seed=0):
     -------
     (n_starts, n_state) array
     """
-    if n_starts < 4:
-        raise ValueError(f"n_starts must be at least 4, not {n_starts}.")
+    check_whole_number("n_starts", n_starts, at_least=4)
     steps = task.steps(epoch)
     visited = states[steps]
     n_visited, n_late = n_starts // 2, n_starts // 4

@@ -53,7 +53,7 @@ ACTIVATIONS = {**_FUNCTIONS, **{name: (f, _numeric_derivative(f)) for name, f in
 
 
 def _sigmoid_pair(z):
-    """Sigmoid and its derivative."""
+    """Return the sigmoid and its derivative."""
     value = special.expit(z)
     return value, value * (1 - value)
 

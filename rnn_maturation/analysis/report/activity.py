@@ -40,7 +40,7 @@ def grows_with_performance(numbers):
     published=of_stages(2.8, 5.1, 6.2),
     references=(of_stages(4.8, 6.9, 5.9), of_stages(3.5, 8.4, 14.0)),
     criterion=f"largest stim1 activity at the preferred location: {GROWS}",
-    reason=GROWTH_REASON + " In one of the known networks it is largest in mid.",
+    reason=GROWTH_REASON + " In one of the reference networks it is largest in mid.",
     needs=STAGES,
     holds=grows,
 )
@@ -109,7 +109,7 @@ def _mean_activity(run, rule, epoch):
 def odrd_cue_units_delay2(run):
     """Measure the mean delay2 activity of ODRD's cue-selective units."""
     if not run.norm:
-        raise NotDecidable(f"rates of {run.hp['activation']} units are not divided by their fixation level")
+        raise NotDecidable(f"rates of {run.hp['activation']} units are not divided by their baseline (fixation) rate")
     return Measurement(over_stages(run.period_means("odrd", "stim1", "delay2"), run.need_stages("odrd")))
 
 
@@ -163,7 +163,7 @@ def anti_saccade(run):
     published=of_stages(2.4, 3.2, 3.9),
     references=(of_stages(2.9, 4.1, 3.5), of_stages(2.5, 4.2, 6.7)),
     criterion=f"peak − floor of the mean tuning curve: {GROWS}",
-    reason=GROWTH_REASON + " In one of the known networks it is largest in mid.",
+    reason=GROWTH_REASON + " In one of the reference networks it is largest in mid.",
     needs=STAGES,
     holds=grows,
 )
@@ -206,7 +206,7 @@ def tuning_width(run):
     published=of_stages(215, 192, 199),
     references=(of_stages(207, 213, 209), of_stages(212, 200, 197)),
     criterion="excited and mixed units: the largest stage at most 1.2 times the smallest",
-    reason="Known: 1.03 to 1.12. Counts of about 200 of 256 scatter by 6.",
+    reason="Published and reference networks: 1.03 to 1.12. Counts of about 200 of 256 scatter by 6.",
     needs=STAGES,
     holds=is_steady,
 )

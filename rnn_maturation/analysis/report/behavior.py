@@ -2,11 +2,10 @@
 
 import numpy as np
 
+from rnn_maturation.analysis.behavior import CORRECT_BELOW_DEG
 from rnn_maturation.analysis.report.data import over_stages
 from rnn_maturation.analysis.report.finding import ERRORS, GROWS, THREE, Group, Measurement, grows, of_stages
 from rnn_maturation.stages import STAGES
-
-CORRECT_WITHIN = 36  # degrees, as `network.get_perf` counts a saccade as correct
 
 BEHAVIOR = Group("Behavior")
 
@@ -61,6 +60,6 @@ def gap_errors_by_stage(run):
 )
 def saccade(run):
     """Measure the share of saccades within 36° of the target in the gap task, and the median error."""
-    shares = {trial: np.mean(errors < CORRECT_WITHIN) for trial, errors in run.gap_errors.items()}
+    shares = {trial: np.mean(errors < CORRECT_BELOW_DEG) for trial, errors in run.gap_errors.items()}
     medians = {f"{stage}_deg": float(np.median(errors)) for stage, errors in gap_errors_by_stage(run).items()}
     return Measurement(over_stages(shares, run.few("gap")) | medians)

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from rnn_maturation.analysis.activity import Get_H
-from rnn_maturation.analysis.behavior import noisy_inputs, saccades_at
+from rnn_maturation.analysis.behavior import noisy_inputs, ring_distance, saccades_at
 from rnn_maturation.analysis.conditions import test_trials
 from rnn_maturation.analysis.decoding import cross_temporal_scores, window_rates
 from rnn_maturation.analysis.dpca import checkpoint_demixed_pca
@@ -23,9 +23,15 @@ from rnn_maturation.analysis.psth import mean_over_units, unit_psths, window_ste
 from rnn_maturation.analysis.report.finding import NotDecidable
 from rnn_maturation.analysis.seldir import count_shared
 from rnn_maturation.analysis.selectivity import DEFAULT_TYPES, checkpoint_summary, select_units
+from rnn_maturation.hyperparameters import ABSOLUTE_ACTIVATIONS, PAPER_INTERVAL
 from rnn_maturation.model_directory import checkpoint_trials, load_hp, load_log
+from rnn_maturation.network import CHANCE
 from rnn_maturation.stages import (
+    GROWTH_WINDOW,
+    MAX_STAGE_CHECKPOINTS,
+    STAGE_WINDOW,
     STAGES,
+    first_reaching,
     nearest_to_target,
     performance_at,
     smooth,
@@ -36,20 +42,18 @@ from rnn_maturation.stages import (
 
 ANTI_SACCADE_RULES = ("overlap", "zero_gap", "gap", "gap500")
 DELAYED_RULES = ("odr", "odrd")
-CHANCE = 0.2  # a direction drawn at random is within 36 of 180 degrees of the target
-CROSSING_WINDOW = 5  # evaluations; the numbers of the known networks are smoothed with it, too
-COURSE_WINDOW = 9  # evaluations, as for the automatic choice of stages
 PLATEAU_TOP = CHANCE + 0.05  # smoothed performance at the end of the plateau
-MATURE_TRIALS = 38_400  # followed after maturity: 30 checkpoints of the main run
+MATURE_TRIALS = MAX_STAGE_CHECKPOINTS * PAPER_INTERVAL  # followed after maturity
 FEWEST_CHECKPOINTS = 2  # of a stage
 BEHAVIOR_CHECKPOINTS = 4  # of a stage
 DISTRACTOR_TRIALS = 16  # of each pair of cue and distractor
 EPOCHS = {"odr": ("stim1", "delay1"), "odrd": ("stim1", "delay2")} | {rule: ("stim1",) for rule in ANTI_SACCADE_RULES}
-ABSOLUTE_ACTIVATIONS = ("relu", "elu")  # fixation level near zero: rates are not divided by it, as in the paper
 DECODER_WINDOW_MS, DECODER_STRIDE_MS, DECODER_HELD_OUT = 200, 60, 4
 HELD_DELAYS_MS = (1000, 1500, 2000)
 DYNAMICS_CHECKPOINTS = 40  # before, on and after the plateau, each
-PLATEAU_END_TRIALS = 12_800  # no checkpoint later than so many after it is taken for that of the plateau's end
+PLATEAU_END_TRIALS = (
+    10 * PAPER_INTERVAL
+)  # no checkpoint later than so many after it is taken for that of the plateau's end
 
 
 class TrainedRun:
@@ -135,7 +139,7 @@ class TrainedRun:
         return spread_over(ranges, self.checkpoints_per_stage)
 
     def need_risen(self, rule):
-        """NotDecidable when a rule was not trained or its smoothed performance never reached the early level."""
+        """Raise NotDecidable when a rule was not trained or its smoothed performance never reached the early level."""
         if self.crossing(rule, "early") is None:
             raise NotDecidable(f"{rule} never rose to the early level")
 
@@ -310,7 +314,7 @@ class TrainedRun:
     @cached_property
     def first_risen_odr(self):
         """Trial number of the first checkpoint with smoothed ODR at the early level: the plateau's end."""
-        reached = smooth(self.performance("odr"), CROSSING_WINDOW) >= self.hp["early_target_perf"]
+        reached = smooth(self.performance("odr"), GROWTH_WINDOW) >= self.hp["early_target_perf"]
         return self.first_on_disk(reached, PLATEAU_END_TRIALS)
 
     @cached_property
@@ -360,24 +364,18 @@ class TrainedRun:
 # --------------------------------------------------------------------------------------------------- arrays in and out
 
 
-def first_reaching(performance, level, window=CROSSING_WINDOW):
-    """Return the position from which smoothed performance first reaches a level; None when it never does."""
-    reached = np.flatnonzero(smooth(performance, window) >= level)
-    return int(reached[0]) if len(reached) else None
-
-
 def maturation_course(trials, performance, hp):
     """Return the trial numbers from the end of a rule's plateau to some time after its maturity.
 
     From the last evaluation before the early level at which smoothed performance is at most `PLATEAU_TOP`, to
     `MATURE_TRIALS` after smoothed performance first reaches the mature level; none when it never reaches early.
     """
-    rise = first_reaching(performance, hp["early_target_perf"], COURSE_WINDOW)
+    rise = first_reaching(performance, hp["early_target_perf"], STAGE_WINDOW)
     if rise is None:
         return []
-    low = np.flatnonzero(smooth(performance, COURSE_WINDOW)[:rise] <= PLATEAU_TOP)
+    low = np.flatnonzero(smooth(performance, STAGE_WINDOW)[:rise] <= PLATEAU_TOP)
     start = int(low[-1]) if len(low) else 0
-    mature = first_reaching(performance, hp["mature_target_perf"], COURSE_WINDOW)
+    mature = first_reaching(performance, hp["mature_target_perf"], STAGE_WINDOW)
     end = np.inf if mature is None else trials[mature] + MATURE_TRIALS
     return [trial for trial in trials[start:] if trial <= end]
 
@@ -410,9 +408,3 @@ def rank_correlation(values, others):
     x, y = [values[t] for t in known], [others[t] for t in known]
     varies = len(known) > 2 and np.ptp(x) > 0 and np.ptp(y) > 0
     return float(spearmanr(x, y).statistic) if varies else np.nan, len(known)
-
-
-def ring_distance(n_ring):
-    """Return the circular distance, in steps, of all pairs of locations, (n_ring ** 2,)."""
-    apart = np.subtract.outer(np.arange(n_ring), np.arange(n_ring)) % n_ring
-    return np.minimum(apart, n_ring - apart).ravel()

@@ -4,7 +4,7 @@ The criteria were fixed on three networks (seeds 0, 1 and 4 of the main run) bef
 the first delay of ODR with its input held constant; see `rnn_maturation.analysis.dynamics`.
 
 - The plateau lies between the maturity of the anti-saccades (smoothed performance .95 of the last rule) and ODR's rise
-  (smoothed .35), smoothed with `data.CROSSING_WINDOW`.
+  (smoothed .35), smoothed with `stages.GROWTH_WINDOW`.
 - The mature checkpoint is the first on disk whose logged performance in ODR is at least .95, not smoothed.
 - The pair is the leading complex pair of eigenvalues at the delay's fixed point; memory time is −dt / ln|λ|.
 - Activity and the rotation's size are compared over the checkpoints in use from smoothed .35 to smoothed .95.
@@ -27,8 +27,8 @@ DYNAMICS = Group("Dynamics", family="dynamics")
     shown="correct after 1.0 / 1.5 / 2.0 s: {after_1000:.2f} / {after_1500:.2f} / {after_2000:.2f}",
     criterion="at the first checkpoint with ODR ≥ .95: correct after 1.5 s ≥ .90, after 1.0 s and after 2.0 s each "
     "≤ .20 (64 directions, noise off)",
-    reason="The three known networks, once mature: 1.00 after 1.5 s, 0 after 1.0 s and after 2.0 s; .20 is chance. A "
-    "network that holds the location would be as good after any of them.",
+    reason="The three networks (seeds 0, 1 and 4) on which the criterion was fixed, once mature: 1.00 after 1.5 s, 0 "
+    "after 1.0 s and after 2.0 s; .20 is chance. A network that holds the location would be as good after any of them.",
     needs=("after_1000", "after_1500", "after_2000"),
     holds=lambda numbers: (
         numbers["after_1500"] >= 0.90 and numbers["after_1000"] <= 0.20 and numbers["after_2000"] <= 0.20
@@ -55,8 +55,8 @@ def _eigenvalues_at(run, trial):
     claim="The delay code is an oscillating mode (ODR)",
     shown="largest eigenvalue {modulus:.3f} at {frequency:.2f} Hz",
     criterion="there, the largest eigenvalue of the delay's fixed point is complex, of .4 to 1.2 Hz",
-    reason="'There' is the first checkpoint with ODR ≥ .95. The three known networks are at .70 to .83 Hz. A real "
-    "eigenvalue has 0 Hz.",
+    reason="'There' is the first checkpoint with ODR ≥ .95. The three networks on which the criterion was fixed are at "
+    ".70 to .83 Hz. A real eigenvalue has 0 Hz.",
     needs=("modulus", "frequency"),
     holds=lambda numbers: 0.4 <= numbers["frequency"] <= 1.2,
 )
@@ -72,7 +72,8 @@ def oscillating_mode(run):
     shown="memory time {first:.2f} to {last:.2f} s; {ratio:.1f} times",
     criterion="the pair's memory time, median over the last fifth of the plateau, is at least 1.5 times that over its "
     "first fifth (networks with a plateau of ≥ 100,000 trials between the maturity of anti-saccades and ODR's .35)",
-    reason="In one known network it grows from .3 to .6 s and more. A shorter plateau leaves no time to tell.",
+    reason="In one of the networks on which the criterion was fixed it grows from .3 to .6 s and more. A shorter "
+    "plateau leaves no time to tell.",
     needs=("first", "last", "ratio"),
     holds=lambda numbers: numbers["ratio"] >= 1.5,
 )
@@ -101,8 +102,8 @@ def hidden_progress(run):
     claim="The plateau ends when the memory lasts (ODR)",
     shown="memory time {memory:.2f} s at {thousand:.0f} thousand trials",
     criterion="memory time at the first checkpoint with smoothed ODR ≥ .35 is at least .5 s",
-    reason="A third of the trained delay of 1.5 s. Known: .5 to 1 s when performance leaves chance, .3 s and less "
-    "before.",
+    reason="A third of the trained delay of 1.5 s. In the networks on which the criterion was fixed: .5 to 1 s when "
+    "performance leaves chance, .3 s and less before.",
     needs=("memory",),
     holds=lambda numbers: numbers["memory"] >= 0.5,
 )

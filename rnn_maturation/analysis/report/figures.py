@@ -9,18 +9,18 @@ from rnn_maturation.analysis.decoding import DecoderResult
 from rnn_maturation.analysis.overview import compute_growth_of_performance
 from rnn_maturation.analysis.psth import EpochGrowth, compute_stage_psths, selection_title
 from rnn_maturation.analysis.report.behavior import distractor_by_stage, gap_errors_by_stage
-from rnn_maturation.analysis.report.data import ANTI_SACCADE_RULES, CROSSING_WINDOW, DECODER_WINDOW_MS
+from rnn_maturation.analysis.report.data import ANTI_SACCADE_RULES, DECODER_WINDOW_MS
 from rnn_maturation.analysis.report.finding import NotDecidable
 from rnn_maturation.analysis.seldir import SharedUnits
 from rnn_maturation.analysis.selectivity import DEFAULT_TYPES
 from rnn_maturation.analysis.tuning import compute_tuning
-from rnn_maturation.stages import performance_of, stage_by_trial
+from rnn_maturation.stages import GROWTH_WINDOW, performance_of, stage_by_trial
 from rnn_maturation.task import rule_name
 
 
 def _growth(run):
     curves = {rule: run.performance(rule) for rule in rule_name if f"perf_{rule}" in run.log}
-    growth = compute_growth_of_performance(run.log["trials"], curves, CROSSING_WINDOW, run.stages)
+    growth = compute_growth_of_performance(run.log["trials"], curves, GROWTH_WINDOW, run.stages)
     caption = "Performance of each rule during training, smoothed; the checkpoints of each stage are shaded."
     return caption, growth.plot()
 

@@ -1,7 +1,7 @@
 """What a finding is: a claim, the criterion by which a network is judged, and the function that measures it.
 
 A criterion has a tolerance and a reason for it. Both were written down before the networks that they judge were looked
-at; a network that misses one is told so, and none was made wider to let a network pass.
+at; a network that misses one is reported as missing it, and none was made wider to let a network pass.
 
 Adding a finding is one edit: a function that measures it, below ``@GROUP.finding(...)`` with the criterion.
 """
@@ -158,7 +158,7 @@ ERRORS = "; ± {early_se:.2f} / {mid_se:.2f} / {mature_se:.2f}"
 GROWS = "early < mid < mature, each step at least twice its standard error over checkpoints"
 GROWTH_REASON = (
     "Checkpoints of a stage scatter by 20 to 55 %, the mean of 8 by 6 to 15 %, so that without the standard error the "
-    "choice of checkpoints would decide. A step upwards that is smaller is not decidable. Of the published and "
+    "choice of checkpoints would decide. A step upward that is smaller is not decidable. Of the published and "
     "reference networks only the means are known, and their order is judged."
 )
 
@@ -176,7 +176,7 @@ def grows(numbers, prefix=""):
     Returns
     -------
     bool or None
-        False when a step is not upwards; None when both are, but one is not certain.
+        False when a step is not upward; None when both are, but one is not certain.
     """
     means = [numbers[prefix + stage] for stage in STAGES]
     errors = [numbers.get(f"{prefix}{stage}_se", 0.0) for stage in STAGES]

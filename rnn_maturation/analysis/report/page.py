@@ -61,7 +61,9 @@ def one_network(report, figures):
     """
     title = f"Which findings does {report['network']['name']} reproduce?"
     facts = [_counted(report["counts"]), _network_text(report), REFERENCE_TEXT, DYNAMICS_TEXT]
-    activity = "relative to the fixation level (rate / level − 1)" if report["normalized"] else "not normalized"
+    activity = (
+        "relative to the baseline (fixation) rate (rate / baseline − 1)" if report["normalized"] else "not normalized"
+    )
     most = {"number": report["network"]["checkpoints_per_stage"], "few": BEHAVIOR_CHECKPOINTS, "after": MATURE_TRIALS}
     how = HOW.format(activity=activity, **most, **report["levels"])
     tables = _tables(report["findings"], _cells)

@@ -7,7 +7,7 @@ import numpy as np
 from statsmodels.stats.proportion import proportion_confint
 
 from rnn_maturation.analysis.report import page
-from rnn_maturation.analysis.report.data import TrainedRun
+from rnn_maturation.analysis.report.data import FEWEST_CHECKPOINTS, TrainedRun
 from rnn_maturation.analysis.report.figures import report_figures
 from rnn_maturation.analysis.report.finding import (
     FAMILIES,
@@ -22,11 +22,11 @@ from rnn_maturation.analysis.report.finding import (
     show,
 )
 from rnn_maturation.analysis.report.findings import FINDINGS
+from rnn_maturation.checks import check_whole_number
 from rnn_maturation.files import atomic_write
-from rnn_maturation.hyperparameters import changed_keys, get_default_hp, plain
+from rnn_maturation.hyperparameters import PAPER_HP, PAPER_RULESET, changed_keys, complete_hp, plain
 from rnn_maturation.model_directory import figure_dir
 
-PAPER_HP = {**get_default_hp("all_new"), "activation": "softplus", "mix_rule": True, "target_perf": 0.995}
 NOT_A_SETTING = {"seed", "rule_trains", "rules", "rule_probs", "save_name", "c_intsyn", "ksi_intsyn"}
 
 
@@ -63,8 +63,7 @@ def reproduction_report(model_dir, checkpoints_per_stage=40, folder=None):
     ValueError
         An empty list, the same directory twice, or checkpoints_per_stage less than 2.
     """
-    if checkpoints_per_stage < 2:
-        raise ValueError(f"checkpoints_per_stage must be at least 2, not {checkpoints_per_stage}.")
+    check_whole_number("checkpoints_per_stage", checkpoints_per_stage, at_least=FEWEST_CHECKPOINTS)
     if isinstance(model_dir, str | Path):
         run = TrainedRun(model_dir, checkpoints_per_stage)
         report = judge_run(run)
@@ -131,7 +130,10 @@ def judge_finding(finding, run):
         numbers, note = measured.numbers, measured.note
         holds = judge(finding, numbers)
         if holds is None:
-            note = "; ".join(filter(None, [note, why_open(finding, numbers)]))
+            why_open = "too few checkpoints of a stage have such units"
+            if has_needed(finding, numbers):
+                why_open = "a step is less than twice its standard error: a larger checkpoints_per_stage may tell"
+            note = "; ".join(filter(None, [note, why_open]))
     except NotDecidable as reason:
         numbers, note, holds = {}, str(reason), None
     return {
@@ -141,13 +143,6 @@ def judge_finding(finding, run):
         "verdict": VERDICTS[holds],
         "note": note,
     }
-
-
-def why_open(finding, numbers):
-    """Return why measured numbers do not decide."""
-    if has_needed(finding, numbers):
-        return "a step is less than twice its standard error: a larger checkpoints_per_stage may tell"
-    return "too few checkpoints of a stage have such units"
 
 
 def described(finding):
@@ -165,7 +160,11 @@ def described(finding):
 
 def changed_settings(hp):
     """Return the hyper-parameters that differ from the paper's network: {key: (the paper's, this one's)}."""
-    return {key: values for key, values in changed_keys(PAPER_HP, hp).items() if key not in NOT_A_SETTING}
+    return {
+        key: values
+        for key, values in changed_keys(complete_hp({**PAPER_HP, "ruleset": PAPER_RULESET}), hp).items()
+        if key not in NOT_A_SETTING
+    }
 
 
 # -------------------------------------------------------------------------------------------------- several networks

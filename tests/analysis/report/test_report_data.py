@@ -9,7 +9,6 @@ from rnn_maturation.analysis.report.data import (
     maturation_course,
     over_stages,
     rank_correlation,
-    ring_distance,
 )
 from rnn_maturation.analysis.report.finding import NotDecidable
 
@@ -44,10 +43,3 @@ def test_first_checkpoint_on_disk(tmp_path):
         run.first_on_disk(reached, within=12_799)
     with pytest.raises(NotDecidable, match="never reached"):
         run.first_on_disk(np.zeros(len(TRIALS), dtype=bool))
-
-
-@pytest.mark.parametrize("n_ring, most", [(8, 4), (7, 3)])
-def test_ring_distances(n_ring, most):
-    distance = ring_distance(n_ring).reshape(n_ring, n_ring)
-    assert distance.max() == most and (np.diag(distance) == 0).all() and distance[0, n_ring - 1] == 1
-    np.testing.assert_array_equal(distance, distance.T)
