@@ -17,7 +17,7 @@ from rnn_maturation.task import TRIALS_PER_LOCATION, generate_trials, get_rule_i
 
 STAGE_COLORS = {"early": "#2ca02c", "mid": "#1f5fd0", "mature": "#c8191e"}  # green, blue, red, as published
 STAGE_MARKERS = {"early": "o", "mid": "^", "mature": "s"}
-# Okabe and Ito's colours, which the colour-blind tell apart; their yellow darkened to be seen on white
+# Okabe and Ito's colors, which the color-blind tell apart; their yellow darkened to be seen on white
 LOCATION_COLORS = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#b8a800", "#0072b2", "#d55e00", "#cc79a7")
 LINE_STYLES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)))
 SHOWN_FIXATION = 400  # ms of fixation before the first stimulus in the timing diagrams
@@ -644,7 +644,7 @@ def demixed_components(result):
     names = {"t": "time", "s": "stimulus", "st": "interaction"}
     scale = 1 if result.dt is None else result.dt / 1000
     with _new_figure(1, 3, (11, 3.4)) as (figure, axes):
-        colours = _location_colors(len(result.names))
+        colors = _location_colors(len(result.names))
         for ax, (part, name) in zip(axes, names.items(), strict=True):
             if result.epochs:
                 _mark_epochs(ax, result.epochs, result.dt or 1000)
@@ -653,7 +653,7 @@ def demixed_components(result):
                     np.arange(len(curve)) * scale,
                     smooth(curve, result.smoothing),
                     linestyle=LINE_STYLES[where % len(LINE_STYLES)],
-                    color=colours[where],
+                    color=colors[where],
                     label=result.names[where],
                 )
             share = 100 * result.explained_variance_ratio[part][0]
@@ -683,7 +683,7 @@ def principal_components(result):
     components, explained = result["components"], result["explained_variance_ratio"]
     n_components, n_locations, n_time = components.shape
     with _new_figure(1, n_components, (4 * n_components + 1, 3.4), squeeze=False) as (figure, axes):
-        colours = _location_colors(n_locations)
+        colors = _location_colors(n_locations)
         for number, ax in enumerate(axes[0]):
             if result.epochs:
                 _mark_epochs(ax, result.epochs, result.dt)
@@ -691,7 +691,7 @@ def principal_components(result):
                 ax.plot(
                     np.arange(n_time) * result.dt / 1000,
                     components[number, where],
-                    color=colours[where],
+                    color=colors[where],
                     linestyle=LINE_STYLES[where % len(LINE_STYLES)],
                     label=f"{where * 360 / n_locations:g}°",
                 )
