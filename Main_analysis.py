@@ -127,8 +127,8 @@ def analyze(model_dir, keep_activity=False, jobs=None, scheduler=None):
         for trial_num in chosen.values():
             analysis.end_state_analysis(hp, model_dir, trial_num, "odr")
         # analysis.fixed_point_analysis(hp, model_dir, chosen["mature"], "odr")
-        # analysis.lesion_analysis(hp, log, model_dir, chosen.values(), ["odr", "odrd", "gap"])
-        # analysis.perturbation_analysis(hp, log, model_dir, chosen.values(), "odr")
+        # analysis.lesion_analysis(hp, log, model_dir, list(chosen.values()), ["odr", "odrd", "gap"])
+        # analysis.perturbation_analysis(hp, model_dir, chosen["mature"], "odr")
 
     # Which findings of the paper, and of the dynamics, this network reproduces: report.html, report.md, report.json
     tqdm.write("reproduction report")

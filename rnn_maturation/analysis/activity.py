@@ -9,7 +9,7 @@ import warnings
 
 import numpy as np
 
-from rnn_maturation.analysis.conditions import as_list, task_info, test_trials
+from rnn_maturation.analysis.conditions import as_list, gen_task_info, task_info, test_trials
 from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.restored import network, noise_seed
@@ -52,7 +52,9 @@ def compute_H(hp, log, model_dir, rules=None, trial_list=None, recompute=False, 
     rules = as_list(hp.get("rules", rules_dict[hp["ruleset"]]) if rules is None else rules)
     work = []
     for rule in rules:
-        task_info(hp, model_dir, rule)
+        task_info(hp, model_dir, rule)  # an error names a rule that the network never saw
+        if save_H_pickle:
+            gen_task_info(hp, log, model_dir, [rule])
         trials = checkpoint_trials(model_dir) if trial_list is None else flat_trials(trial_list, rule)
         trials = present_trials(model_dir, trials, rule)
         work += [(t, rule) for t in trials if recompute or not activity_file(model_dir, t, rule).exists()]

@@ -54,7 +54,7 @@ def _conditions(rule, trial):
 
 
 def task_info(hp, model_dir, rule):
-    """Return the conditions of a rule's test trials from task_info.pkl, to which they are added if they are not in it.
+    """Return the conditions of a rule's test trials, from task_info.pkl or, if they are not in it, computed.
 
     Parameters
     ----------
@@ -77,9 +77,8 @@ def task_info(hp, model_dir, rule):
     if rule not in rules:
         raise ValueError(f"The network in {model_dir} never saw a rule {rule!r}: choose one of {', '.join(rules)}.")
     file = task_info_file(model_dir)
-    if rule not in _read_conditions(file):
-        gen_task_info(hp, None, model_dir, [rule])
-    info = _read_conditions(file)[rule]
+    stored = _read_conditions(file)
+    info = stored[rule] if rule in stored else _conditions(rule, test_trials(hp, rule))
     try:
         is_sound = _is_sound(info, hp["n_eachring"])
     except (TypeError, KeyError, ValueError, AttributeError):

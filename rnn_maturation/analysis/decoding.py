@@ -123,7 +123,7 @@ def Decoder_analysis(
     """
     info = task_info(hp, model_dir, rule)
     check_holdout(holdout)
-    title = f"{rule_name[rule]} at {trial_num} trials"
+    title = f"{rule_name[rule]} at {trial_num:,} trials"
     title += ", held out everywhere" if holdout == "everywhere" else ""
 
     def compute():

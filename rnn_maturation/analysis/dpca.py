@@ -368,7 +368,7 @@ def neuron_dPCA(
     locations = _chosen(appoint_locs, info["in_loc_set"]) if appoint_loc_analysis else list(info["in_loc_set"])
 
     result = checkpoint_demixed_pca(hp, model_dir, trial_num, rule, info, locations, task_mode)
-    title = f"{rule_name[rule]} at {trial_num} trials, performance {performance_at(log, rule, trial_num):.2f}"
+    title = f"{rule_name[rule]} at {trial_num:,} trials, performance {performance_at(log, rule, trial_num):.2f}"
     limits = {"t": tcomp_ylim, "s": scomp_ylim, "st": stcomp_ylim}
     inverted = _inverted(invert_tcomp_y, invert_scomp_y, invert_stcomp_y)
     result = replace(result, title=title, limits=limits, inverted=inverted)

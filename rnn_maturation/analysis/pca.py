@@ -97,7 +97,7 @@ def neuron_PCA(hp, log, model_dir, trial_num, rule, task_mode="test", n_componen
         means = location_means(hp, model_dir, trial_num, rule)
     else:
         means = mean_by_location(Get_H(hp, model_dir, trial_num, rule, task_mode=task_mode), info["in_loc"])
-    title = f"{rule_name[rule]} at {trial_num} trials, performance {perf:.2f}"
+    title = f"{rule_name[rule]} at {trial_num:,} trials, performance {perf:.2f}"
     result = compute_pca(means, hp["dt"], n_components, info["epoch_info"], title)
     if save:
         stem = f"{rule}_comp{n_components}_neuron_pca_trial_num_{trial_num}_all_loc_bycomp_conc_pref{perf:.4f}_std"

@@ -104,7 +104,7 @@ def neuron_period_activity_analysis(
         If none of the checkpoints is on disk. If some are missing, one warning names them.
     """
     stages, steps, psths = epoch_psths(
-        hp, log, trial_list, model_dir, rule, seltive_epoch, analy_epoch, n_types, norm, PSTH_log
+        hp, log, trial_list, model_dir, rule, seltive_epoch, analy_epoch, n_types, norm, PSTH_log, save
     )
     stages = {stage: trials[-1:] if last_step else trials for stage, trials in stages.items()}
     is_epoch = isinstance(analy_epoch, str)

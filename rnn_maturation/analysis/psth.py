@@ -18,8 +18,7 @@ from rnn_maturation.analysis.results import MappingResult, TableResult, labelled
 from rnn_maturation.analysis.selectivity import (
     DEFAULT_TYPES,
     check_types,
-    complete_neuron_info,
-    load_neuron_info,
+    neuron_infos,
     select_units,
     warn_of_zero_fixation,
 )
@@ -422,7 +421,9 @@ def pairwise_ttest(samples):
 # ---------------------------------------------------------------------------------------------------- public analyses
 
 
-def gen_PSTH_log(hp, trial_list, model_dir, rule, seltive_epoch, n_types=DEFAULT_TYPES, norm=True, oppo_sel_dir=False):
+def gen_PSTH_log(
+    hp, trial_list, model_dir, rule, seltive_epoch, n_types=DEFAULT_TYPES, norm=True, oppo_sel_dir=False, save=True
+):
     """Compute the activity against time of each selective unit at its preferred location, for every checkpoint.
 
     Missing neuron_info is computed with the defaults of `generate_neuron_info`. Activity that has no H file is computed
@@ -443,6 +444,8 @@ def gen_PSTH_log(hp, trial_list, model_dir, rule, seltive_epoch, n_types=DEFAULT
     oppo_sel_dir : bool
         Take the location opposite to the preferred one; in an odd ring the mean of the two that are nearest to it,
         with the fixation rate of the first.
+    save : bool
+        Write the neuron_info files that checkpoints lack.
 
     Returns
     -------
@@ -458,21 +461,21 @@ def gen_PSTH_log(hp, trial_list, model_dir, rule, seltive_epoch, n_types=DEFAULT
         If none of the checkpoints is on disk. If some are missing, one warning names them.
     """
     trials = present_trials(model_dir, flat_trials(trial_list, rule), rule)
-    log = _psth_log(hp, trials, model_dir, rule, seltive_epoch, n_types, norm, oppo_sel_dir)
+    log = _psth_log(hp, trials, model_dir, rule, seltive_epoch, n_types, norm, oppo_sel_dir, save=save)
     _warn_of_nan(log)
     return log
 
 
-def _psth_log(hp, trials, model_dir, rule, epoch, n_types, norm, opposite=False, only_units=None):
+def _psth_log(hp, trials, model_dir, rule, epoch, n_types, norm, opposite=False, only_units=None, save=True):
     """Return what `gen_PSTH_log` returns, of some of the units if asked for, without its warning."""
     check_types(n_types)
     info = task_info(hp, model_dir, rule)
     check_epochs(info, rule, epoch)
     fixation = epoch_steps(info, rule, "fix1")
-    complete_neuron_info(hp, model_dir, trials, rule, epoch)
+    infos = neuron_infos(hp, model_dir, trials, rule, epoch, save)
 
     def of_checkpoint(trial_num):
-        units, preferred = select_units(load_neuron_info(model_dir, trial_num, rule, epoch), n_types)
+        units, preferred = select_units(infos[trial_num], n_types)
         if only_units is not None:
             kept = np.isin(units, only_units)
             units, preferred = units[kept], preferred[kept]
@@ -549,8 +552,8 @@ def plot_PSTH(
     stages = present_stages(hp, log, model_dir, rule, trial_list)
     trials = list(stage_by_trial(stages))
     arguments = hp, trials, model_dir, rule, epoch, n_types, norm
-    preferred = gen_PSTH_log(*arguments) if PSTH_log is None else checked_log(PSTH_log, trials, norm)
-    opposite = _psth_log(*arguments, opposite=True) if plot_oppo_dir else None
+    preferred = gen_PSTH_log(*arguments, save=save) if PSTH_log is None else checked_log(PSTH_log, trials, norm)
+    opposite = _psth_log(*arguments, opposite=True, save=save) if plot_oppo_dir else None
     epochs = task_info(hp, model_dir, rule)["epoch_info"]
     title = selection_title(rule, epoch, n_types, trials)
     performance = performance_of(log, rule, trials)
@@ -610,8 +613,7 @@ def plot_PSTH_neuron_selected(
     trials = list(stage_by_trial(stages))
     info = task_info(hp, model_dir, rule)
     check_epochs(info, rule, epoch)
-    complete_neuron_info(hp, model_dir, trials, rule, epoch)
-    infos = {trial: load_neuron_info(model_dir, trial, rule, epoch) for trial in trials}
+    infos = neuron_infos(hp, model_dir, trials, rule, epoch, save)
     chosen = select_units(infos[trials[-1]], n_types_selected)[0] if selected_n_list is None else selected_n_list
     limits = [select_units(infos[trial], n_types_intersection_limit)[0] for trial in trials]
     chosen = sorted({int(unit) for unit in chosen}.intersection(*(units.tolist() for units in limits)))
@@ -624,10 +626,11 @@ def plot_PSTH_neuron_selected(
         given = _rows_of_units(checked_log(PSTH_log, trials, norm), rows, chosen)
     arguments = model_dir, rule, epoch, n_types_intersection_limit, norm
     missing = [trial for trial in trials if trial not in given]
-    preferred = {**given, **(_psth_log(hp, missing, *arguments, only_units=chosen) if missing else {})}
+    only = {"only_units": chosen, "save": save}
+    preferred = {**given, **(_psth_log(hp, missing, *arguments, **only) if missing else {})}
     if PSTH_log is None:
         _warn_of_nan(preferred)
-    opposite = _psth_log(hp, trials, *arguments, opposite=True, only_units=chosen) if plot_oppo_dir else None
+    opposite = _psth_log(hp, trials, *arguments, opposite=True, **only) if plot_oppo_dir else None
 
     title = f"{rule_name[rule]}, {len(chosen)} units selective in {epoch} at every checkpoint\n{trials_text(trials)}"
     performance = performance_of(log, rule, trials)
@@ -734,7 +737,7 @@ def plot_epoch_mean_growth(
         If none of the checkpoints is on disk. If some are missing, one warning names them.
     """
     stages, steps, psths = epoch_psths(
-        hp, log, trial_list, model_dir, rule, seltive_epoch, analy_epoch, n_types, norm, PSTH_log
+        hp, log, trial_list, model_dir, rule, seltive_epoch, analy_epoch, n_types, norm, PSTH_log, save
     )
     trials = flat_trials(trial_list, rule)
     more = [] if course is None else [trial for trial in flat_trials(course, rule) if trial not in trials]
@@ -742,7 +745,7 @@ def plot_epoch_mean_growth(
         known = checked_log(PSTH_log or {}, [trial for trial in more if trial in (PSTH_log or {})], norm)
         unknown = [trial for trial in more if trial not in known]
         if unknown:
-            known |= gen_PSTH_log(hp, unknown, model_dir, rule, seltive_epoch, n_types, norm).data
+            known |= gen_PSTH_log(hp, unknown, model_dir, rule, seltive_epoch, n_types, norm, save=save).data
         psths |= known
         trials = sorted([*trials, *known])
     title = selection_title(rule, seltive_epoch, n_types, psths) + f", activity in {analy_epoch}"
@@ -786,7 +789,7 @@ def plot_period_ttest_heatmap(
         If none of the checkpoints is on disk. If some are missing, one warning names them.
     """
     _, steps, psths = epoch_psths(
-        hp, log, trial_list, model_dir, rule, seltive_epoch, analy_epoch, n_types, norm, PSTH_log
+        hp, log, trial_list, model_dir, rule, seltive_epoch, analy_epoch, n_types, norm, PSTH_log, save
     )
     title = selection_title(rule, seltive_epoch, n_types, psths) + f", activity in {analy_epoch}"
     performance = performance_of(log, rule, psths)
@@ -797,12 +800,12 @@ def plot_period_ttest_heatmap(
     return result
 
 
-def epoch_psths(hp, log, trial_list, model_dir, rule, seltive_epoch, window, n_types, norm, psth_log):
+def epoch_psths(hp, log, trial_list, model_dir, rule, seltive_epoch, window, n_types, norm, psth_log, save):
     """Return what the analyses of an epoch need of a run.
 
     Parameters
     ----------
-    hp, log, trial_list, model_dir, rule, seltive_epoch, n_types, norm, psth_log
+    hp, log, trial_list, model_dir, rule, seltive_epoch, n_types, norm, psth_log, save
         As in `plot_epoch_mean_growth`.
     window : str or (start, end) in ms
 
@@ -819,7 +822,7 @@ def epoch_psths(hp, log, trial_list, model_dir, rule, seltive_epoch, window, n_t
     stages = present_stages(hp, log, model_dir, rule, trial_list)
     trials = list(stage_by_trial(stages))
     if psth_log is None:
-        psth_log = gen_PSTH_log(hp, trials, model_dir, rule, seltive_epoch, n_types, norm)
+        psth_log = gen_PSTH_log(hp, trials, model_dir, rule, seltive_epoch, n_types, norm, save=save)
     return stages, steps, checked_log(psth_log, trials, norm)
 
 

@@ -9,7 +9,7 @@ from rnn_maturation import figures
 from rnn_maturation.analysis.activity import location_means, mean_by_location
 from rnn_maturation.analysis.conditions import check_epochs, epoch_steps, task_info
 from rnn_maturation.analysis.results import MappingResult, Result, labelled
-from rnn_maturation.analysis.selectivity import check_types, complete_neuron_info, load_neuron_info, select_units
+from rnn_maturation.analysis.selectivity import check_types, neuron_infos, select_units
 from rnn_maturation.model_directory import figure_dir
 from rnn_maturation.stages import flat_trials, performance_at, present_trials, stage_by_trial, trials_by_stage
 from rnn_maturation.task import rule_name
@@ -166,10 +166,10 @@ def sample_neuron_by_trial(hp, log, model_dir, rule, epoch, trial_list, n_type, 
         raise ValueError(f"The pages show 8 locations; {model_dir} has {len(info['in_loc_set'])} (n_eachring).")
     trials = present_trials(model_dir, flat_trials(trial_list, rule), rule)
     stages = trials_by_stage(trial_list if isinstance(trial_list, Mapping) else trials, hp, log, rule)
-    complete_neuron_info(hp, model_dir, trials, rule, epoch)
+    infos = neuron_infos(hp, model_dir, trials, rule, epoch, save)
     stage_of, steps, drawn, pages = stage_by_trial(stages), epoch_steps(info, rule, epoch), {}, {}
     for trial in trials:
-        found = zip(*select_units(load_neuron_info(model_dir, trial, rule, epoch), n_type), strict=True)
+        found = zip(*select_units(infos[trial], n_type), strict=True)
         chosen = [(int(unit), int(where)) for unit, where in found if units is None or unit in units][:max_units]
         drawn[trial] = [unit for unit, _ in chosen]
         where = f"{rule_name[rule]} at {trial:,} trials ({stage_of[trial]}, performance"

@@ -7,7 +7,7 @@ from rnn_maturation import figures
 from rnn_maturation.analysis.conditions import as_list, check_epochs, task_info
 from rnn_maturation.analysis.psth import trials_text
 from rnn_maturation.analysis.results import TableResult, labelled
-from rnn_maturation.analysis.selectivity import check_types, complete_neuron_info, load_neuron_info, select_units
+from rnn_maturation.analysis.selectivity import check_types, neuron_infos, select_units
 from rnn_maturation.files import atomic_write
 from rnn_maturation.model_directory import figure_dir, load_hp
 from rnn_maturation.stages import flat_trials, present_trials
@@ -81,8 +81,8 @@ def seldir_analysis(model_dir, rule1, epoch1, rule2, epoch2, trial_list, n_types
     selected = []
     for rule, epoch in ((rule1, epoch1), (rule2, epoch2)):
         check_epochs(task_info(hp, model_dir, rule), rule, epoch)
-        complete_neuron_info(hp, model_dir, trials, rule, epoch)
-        selected.append({t: select_units(load_neuron_info(model_dir, t, rule, epoch), kinds) for t in trials})
+        infos = neuron_infos(hp, model_dir, trials, rule, epoch, save)
+        selected.append({trial: select_units(info, kinds) for trial, info in infos.items()})
     types = " + ".join(kind.removesuffix("_neurons") for kind in as_list(kinds))
     title = f"Units selective in {rule_name[rule1]} {epoch1} and {rule_name[rule2]} {epoch2} ({types})\n"
     result = compute_shared_units(*selected, requested, title + trials_text(trials))

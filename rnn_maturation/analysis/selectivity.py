@@ -10,7 +10,7 @@ from scipy import special
 
 from rnn_maturation import figures
 from rnn_maturation.analysis.activity import Get_H, averaging_matrix, conditions_text, location_means
-from rnn_maturation.analysis.conditions import as_list, check_epochs, task_info
+from rnn_maturation.analysis.conditions import as_list, check_epochs, gen_task_info, task_info
 from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.results import MappingResult, labelled
@@ -68,6 +68,7 @@ def generate_neuron_info(
     work = {}
     for rule in as_list(rules):
         check_epochs(task_info(hp, model_dir, rule), rule, epochs)
+        gen_task_info(hp, None, model_dir, [rule])
         trials = present_trials(model_dir, flat_trials(trial_list, rule), rule)
         work.update(_missing_files(model_dir, trials, rule, epochs, recompute))
     n_undefined = _write_neuron_infos(hp, model_dir, work, criteria, "selectivity" if verbose else None)
@@ -75,8 +76,8 @@ def generate_neuron_info(
         warn_of_zero_fixation(n_undefined)
 
 
-def complete_neuron_info(hp, model_dir, trials, rule, epoch):
-    """Write the neuron_info files that checkpoints lack, with the defaults of `generate_neuron_info`.
+def neuron_infos(hp, model_dir, trials, rule, epoch, save=True):
+    """Return the neuron info of checkpoints, from its files or computed with the defaults of `generate_neuron_info`.
 
     Parameters
     ----------
@@ -85,10 +86,24 @@ def complete_neuron_info(hp, model_dir, trials, rule, epoch):
     trials : list of int
         Trial numbers of checkpoints on disk.
     rule, epoch : str
+    save : bool
+        Write the files that checkpoints lack.
+
+    Returns
+    -------
+    {trial number: dict}
+        See `compute_neuron_info`.
     """
-    _write_neuron_infos(
-        hp, model_dir, _missing_files(model_dir, trials, rule, epoch), {}, f"selectivity {rule} {epoch}"
-    )
+    if save:
+        missing = _missing_files(model_dir, trials, rule, epoch)
+        _write_neuron_infos(hp, model_dir, missing, {}, f"selectivity {rule} {epoch}")
+
+    def of_checkpoint(trial_num):
+        if neuron_info_file(model_dir, trial_num, rule, epoch).exists():
+            return load_neuron_info(model_dir, trial_num, rule, epoch)
+        return checkpoint_summary(hp, model_dir, trial_num, rule)[1][epoch]
+
+    return dict(zip(trials, in_order(of_checkpoint, trials, f"neuron info {rule} {epoch}"), strict=True))
 
 
 def _missing_files(model_dir, trials, rule, epochs, also_present=False):
@@ -146,7 +161,7 @@ def checkpoint_summary(hp, model_dir, trial_num, rule, activity=None, conditions
     obtain = cache(lambda: Get_H(hp, model_dir, trial_num, rule) if activity is None else activity)
 
     def compute():
-        title = f"{rule_name[rule]} at {trial_num} trials"
+        title = f"{rule_name[rule]} at {trial_num:,} trials"
         return {e: compute_neuron_info(obtain(), locations, epochs, e, **criteria, title=title) for e in epochs}
 
     details = conditions_text(info), str(criteria)

@@ -10,14 +10,12 @@ from scipy.stats import ttest_ind
 
 from rnn_maturation import figures
 from rnn_maturation.analysis.conditions import check_epochs, task_info
-from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.psth import selection_title
 from rnn_maturation.analysis.results import MappingResult, labelled
 from rnn_maturation.analysis.selectivity import (
     DEFAULT_TYPES,
     check_types,
-    complete_neuron_info,
-    load_neuron_info,
+    neuron_infos,
     select_units,
     warn_of_zero_fixation,
 )
@@ -120,13 +118,8 @@ def tunning_analysis(
     check_epochs(task_info(hp, model_dir, rule), rule, epoch)
     stages = present_stages(hp, log, model_dir, rule, trial_list)
     trials = list(stage_by_trial(stages))
-    complete_neuron_info(hp, model_dir, trials, rule, epoch)
-
-    def of_checkpoint(trial):
-        neuron_info = load_neuron_info(model_dir, trial, rule, epoch)
-        return neuron_info["firerate_loc_order"][select_units(neuron_info, n_types)[0]]
-
-    rates = dict(zip(trials, in_order(of_checkpoint, trials, f"tuning {rule} {epoch}"), strict=True))
+    infos = neuron_infos(hp, model_dir, trials, rule, epoch, save)
+    rates = {t: info["firerate_loc_order"][select_units(info, n_types)[0]] for t, info in infos.items()}
     warn_of_zero_fixation(sum(int(np.isnan(of_units).any(axis=1).sum()) for of_units in rates.values()))
     title = selection_title(rule, epoch, n_types, trials)
     result = compute_tuning(rates, stages, performance_of(log, rule, trials), gaussion_fit, height_ttest, title)
