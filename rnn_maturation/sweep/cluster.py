@@ -14,7 +14,7 @@ from rnn_maturation.checks import check_whole_number
 from rnn_maturation.cpu import thread_environment, use_cores
 
 CONNECT_S = 30  # how long a scheduler has to answer
-N_RESUBMISSIONS = 20  # how often a piece of work is begun again that loses its worker time and again
+N_RESUBMISSIONS = 20  # how often a piece of work is started again after its worker was lost
 LOST_SCHEDULER = "the connection to the scheduler was lost; the same command goes on with what is not done"
 LOST_PROCESS = (
     "its process was ended from outside, perhaps because memory is short: use fewer at a time (--jobs, or workers per "

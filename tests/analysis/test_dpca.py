@@ -128,7 +128,7 @@ def test_results_are_deterministic_with_their_signs():
         assert (first.encoders[part][largest, range(10)] >= 0).all()
 
 
-def test_what_cannot_be_analysed_is_told():
+def test_what_cannot_be_analyzed_is_reported():
     trials = random_trials()
     with pytest.raises(ValueError, match=r"needs \(trials, units, locations, time\)"):
         demixed_pca(trials[0])

@@ -28,7 +28,7 @@ def test_bad_options_of_the_analysis_are_told_once(tmp_path, monkeypatch, option
         Analysis_with_diff_HyperParameters.main()
 
 
-def test_checkpoints_are_analysed_alike_here_in_processes_and_on_a_cluster(cluster, tmp_path):
+def test_checkpoints_are_analyzed_alike_here_in_processes_and_on_a_cluster(cluster, tmp_path):
     from rnn_maturation.sweep.analysis import analyze_checkpoints
 
     hp = {**COMMON, **TINY}
