@@ -53,8 +53,7 @@ def compute_H(hp, log, model_dir, rules=None, trial_list=None, recompute=False, 
     work = []
     for rule in rules:
         task_info(hp, model_dir, rule)  # an error names a rule that the network never saw
-        if save_H_pickle:
-            gen_task_info(hp, log, model_dir, [rule])
+        gen_task_info(hp, log, model_dir, [rule])
         trials = checkpoint_trials(model_dir) if trial_list is None else flat_trials(trial_list, rule)
         trials = present_trials(model_dir, trials, rule)
         work += [(t, rule) for t in trials if recompute or not activity_file(model_dir, t, rule).exists()]

@@ -34,7 +34,9 @@ CALLS = {
     ),
     "neuron_dPCA": lambda hp, log, d, t: analysis.neuron_dPCA(hp, log, d, t[-1], "odr", save=False),
     "neuron_PCA": lambda hp, log, d, t: analysis.neuron_PCA(hp, log, d, t[-1], "odr", save=False),
-    "Decoder_analysis": lambda hp, log, d, t: analysis.Decoder_analysis(hp, d, t[-1], "gap", 10, 10, save=False),
+    "Decoder_analysis": lambda hp, log, d, t: analysis.Decoder_analysis(
+        hp, d, t[-1], "gap", window_size=10, stride=10, save=False
+    ),
     "saccade_distribut_analysis": lambda hp, log, d, t: analysis.saccade_distribut_analysis(
         hp, log, "gap", d, t[-1:], save=False
     ),
