@@ -4,6 +4,19 @@ from processes import Processes
 
 pytest.register_assert_rewrite("small_networks", "training_runs")
 
+QUICK_FILES = {  # of `python -m pytest -m quick`: a minute that tells whether an installation computes what it should
+    "test_main_module.py", "test_pretrained.py", "test_task.py", "test_stages.py", "test_hyperparameters.py",
+    "test_recurrence.py", "test_selectivity.py", "test_psth.py", "test_decoding.py", "test_dpca.py",
+}  # fmt: skip
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark the tests of `QUICK_FILES`."""
+    for item in items:
+        if item.path.name in QUICK_FILES:
+            item.add_marker(pytest.mark.quick)
+
 
 @pytest.fixture(scope="session")
 def server():
