@@ -27,7 +27,7 @@ MAX_CHECKPOINTS = 30  # of each rule and stage
 SOME_CHECKPOINTS = 8  # of each stage, for saccades
 FEW_CHECKPOINTS = 4  # of each stage, for distractors, which take seconds per checkpoint
 COURSE_CHECKPOINTS = 40  # from the first to the last one, for what is followed over the whole training
-MAX_SAMPLE_UNITS = 2  # pages of single units
+MAX_SAMPLE_UNITS = 1  # pages of single units
 ODR_EPOCHS = ["stim1", "delay1"]
 ODRD_EPOCHS = ["stim1", "delay1", "delay2"]
 PERIODS_MS = {"overlap": (1000, 1250), "zero_gap": (1000, 1250), "gap": (1100, 1350)}  # after the stimulus comes on
@@ -95,12 +95,11 @@ def analyze(model_dir, keep_activity=False, jobs=None, scheduler=None):
         chosen = analysis.nearest_to_target(hp, log, "odr", ranges["odr"])
         samples = {rule: {stage: [trial_num] for stage, trial_num in chosen.items()} for rule in ("odr", "odrd")}
         for unit_type in UNIT_TYPES:
-            analysis.sample_neuron_by_trial(
-                hp, log, model_dir, "odr", "stim1", samples, unit_type, max_units=MAX_SAMPLE_UNITS
-            )
-            # analysis.sample_neuron_by_trial(hp, log, model_dir, "odr", "delay1", samples, unit_type, max_units=2)
-            # analysis.sample_neuron_by_trial(hp, log, model_dir, "odrd", "stim1", samples, unit_type, max_units=2)
-            # analysis.sample_neuron_by_trial(hp, log, model_dir, "odrd", "delay2", samples, unit_type, max_units=2)
+            for rule, epoch in (("odr", "stim1"), ("odr", "delay1"), ("odrd", "stim1")):
+                if rule in rules:
+                    analysis.sample_neuron_by_trial(
+                        hp, log, model_dir, rule, epoch, samples, unit_type, max_units=MAX_SAMPLE_UNITS
+                    )
         for trial_num in chosen.values():
             analysis.neuron_dPCA(hp, log, model_dir, trial_num, "odr")
             analysis.Decoder_analysis(hp, model_dir, trial_num, "odr", window_size=10)

@@ -204,7 +204,7 @@ def growth_of_performance(result):
                 if not len(chosen):
                     continue
                 for start, end in _spans(chosen, result.trials):
-                    ax.axvspan(start / 1000, end / 1000, color=STAGE_COLORS[stage], alpha=0.3, linewidth=0)
+                    ax.axvspan(start / 1000, end / 1000, color=STAGE_COLORS[stage], alpha=0.3, linewidth=1.2)
                 label = f"{stage}, {_counted(len(chosen))}"
                 color, at = STAGE_COLORS[stage], np.median(chosen) / 1000
                 ax.plot([at], [1.06], STAGE_MARKERS[stage], color=color, label=label)

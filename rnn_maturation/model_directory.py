@@ -19,6 +19,7 @@ from rnn_maturation import plain_pickle
 from rnn_maturation.checks import check_path, check_whole_number, quoted
 from rnn_maturation.files import atomic_write, damaged, read_json, refuse_link, write_json
 from rnn_maturation.hyperparameters import RNG_OFFSET, check_known, complete_hp, plain, rename_old_keys
+from rnn_maturation.task import TASKS
 
 HP_FILE = "hp.json"
 OLD_HP_FILE = "hparams.json"  # older versions
@@ -91,7 +92,9 @@ def has_log(model_dir):
 
 def is_log_list(key):
     """Return whether a key of a log is one of the lists to which each evaluation adds an entry."""
-    return key in ("trials", "times", "growth") or str(key).startswith(("perf_", "cost_", "creg_"))
+    what, _, rule = str(key).partition("_")
+    is_of_rule = what in ("perf", "cost", "creg") and (rule in TASKS or rule in ("avg", "min"))
+    return key in ("trials", "times", "growth") or is_of_rule
 
 
 def load_log(model_dir):

@@ -213,7 +213,8 @@ class Trial:
     def add_x_noise(self):
         """Add normal noise to the whole input; its standard deviation per step is sigma_x·√(2/alpha)."""
         noise = self.rng.randn(*self.x.shape)
-        noise *= self.config["sigma_x"] * np.sqrt(2 / self.config["alpha"])
+        alpha = self.config["dt"] / self.config["tau"]  # a stored alpha may be another dt's
+        noise *= self.config["sigma_x"] * np.sqrt(2 / alpha)
         self.x += noise
 
     def split(self, n_parts):
@@ -632,7 +633,7 @@ def generate_trials(rule, hp, mode, noise_on=True, **kwargs):
     return _generate(rule, hp, mode, noise_on, **kwargs)
 
 
-def generate_evaluation(rule, hp, batch_size, n_batches=16):
+def generate_evaluation(rule, hp, batch_size, n_batches=16, noise_on=True):
     """Generate `n_batches` random batches as one trial object, ready for one run of the network.
 
     The draws are those of as many calls of ``generate_trials(rule, hp, 'random', batch_size=batch_size)``, in the same
@@ -649,6 +650,8 @@ def generate_evaluation(rule, hp, batch_size, n_batches=16):
     batch_size : int
         Trials of a batch.
     n_batches : int
+    noise_on : bool
+        Add input noise.
 
     Returns
     -------
@@ -660,7 +663,7 @@ def generate_evaluation(rule, hp, batch_size, n_batches=16):
         As `generate_trials`.
     """
     check_whole_number("n_batches", n_batches)
-    return _generate(rule, hp, "random", True, batch_size=batch_size, n_batches=n_batches)
+    return _generate(rule, hp, "random", noise_on, batch_size=batch_size, n_batches=n_batches)
 
 
 def _generate(rule, hp, mode, noise_on, batch_size=None, n_batches=None, **rule_input):

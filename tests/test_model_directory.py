@@ -404,3 +404,11 @@ def test_nothing_heavy_is_imported():
     code = "import sys, rnn_maturation.tools; print({'tensorflow', 'matplotlib', 'scipy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
+def test_lists_of_the_users_whose_names_begin_like_ours_are_kept(tmp_path):
+    own = {"perf_smooth": [0.1], "cost_note": "x"}
+    log = {"model_dir": str(tmp_path), "trials": [0, 1280], "perf_odr": [0.1, 0.2], **own}
+    save_log(log)
+    with pytest.warns(UserWarning, match="keys that this program does not know: perf_smooth, cost_note"):
+        assert load_log(tmp_path) == log

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from rnn_maturation import analysis
+from rnn_maturation.analysis.dynamics.task_input import task_input
 from rnn_maturation.figures import task_timing
 from rnn_maturation.hyperparameters import check_hp, complete_hp
 from rnn_maturation.model_directory import load_hp, load_log, load_pickle, neuron_info_file, save_hp, task_info_file
@@ -259,6 +260,14 @@ def test_a_task_without_stimulus_trains_but_cannot_be_sorted(tmp_path, monkeypat
     assert np.isfinite(log["cost_flash"]).all()
     with pytest.raises(ValueError, match="rule flash show no stimulus .* trial.add_stimulus"):
         analysis.gen_task_info(load_hp("run"), log, "run", ["flash"])
+
+
+def test_the_dynamics_take_the_delay_of_the_row_and_refuse_one_that_more_follows(example):
+    random_delay = task_input("odr_random_delay", complete_hp({"ruleset": "all_new_random_delay"}), 8)
+    assert random_delay.trained_delay_steps("delay1") * random_delay.dt == 1500
+    two_items = task_input("two_items", complete_hp({"ruleset": "odr_and_two_items"}), 8)
+    with pytest.raises(ValueError, match="is no delay between stimulus and response"):
+        two_items.trained_delay_steps("delay1")  # which item counts is shown later
 
 
 # --------------------------------------------------------------------------------------------------- other processes

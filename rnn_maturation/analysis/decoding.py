@@ -15,6 +15,7 @@ from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.recorded import artificial_trials, load_recorded_trials
 from rnn_maturation.analysis.results import TableResult, labelled
+from rnn_maturation.checks import check_whole_number
 from rnn_maturation.model_directory import figure_dir
 from rnn_maturation.task import rule_name
 
@@ -307,6 +308,13 @@ def compute_recorded_decoder_scores(
         folds = location_folds(all_where, test_num)[:1]
         scores = _scores(_standardized(all_rates, all_rates), all_where, folds, None)
     else:
+        check_whole_number("test_num", test_num)
+        n_locations = len(np.unique(where))
+        if not n_locations <= test_size * len(where) <= len(where) - n_locations:
+            raise ValueError(
+                f"test_size {test_size} of {len(where)} trials must hold out, and leave for training, at least one "
+                f"trial of each of the {n_locations} locations."
+            )
         of_split = []
         splits = StratifiedShuffleSplit(test_num, test_size=test_size, random_state=SPLIT_SEED)
         for _, test in splits.split(where, where):

@@ -57,6 +57,8 @@ class PSTHLog(MappingResult):
     norm : bool
         Whether the activity is divided by the fixation rate.
     title : str
+    selective_in : tuple of str
+        Rule and epoch in which the units are selective; empty where that is not known.
     """
 
     data: dict
@@ -65,6 +67,7 @@ class PSTHLog(MappingResult):
     dt: float
     norm: bool = True
     title: str = ""
+    selective_in: tuple = ()
 
     def to_frame(self):
         """Return a table with a row for each checkpoint, unit and step.
@@ -485,7 +488,7 @@ def _psth_log(hp, trials, model_dir, rule, epoch, n_types, norm, opposite=False,
     found = dict(zip(trials, in_order(of_checkpoint, trials, f"PSTH {rule} {epoch}"), strict=True))
     title = selection_title(rule, epoch, n_types, trials) + (", opposite location" if opposite else "")
     units, psths = ({trial: pair[i] for trial, pair in found.items()} for i in (0, 1))
-    return PSTHLog(psths, units, info["epoch_info"], hp["dt"], norm, title)
+    return PSTHLog(psths, units, info["epoch_info"], hp["dt"], norm, title, (rule, epoch))
 
 
 def _warn_of_nan(psths):
@@ -552,7 +555,10 @@ def plot_PSTH(
     stages = present_stages(hp, log, model_dir, rule, trial_list)
     trials = list(stage_by_trial(stages))
     arguments = hp, trials, model_dir, rule, epoch, n_types, norm
-    preferred = gen_PSTH_log(*arguments, save=save) if PSTH_log is None else checked_log(PSTH_log, trials, norm)
+    if PSTH_log is None:
+        preferred = gen_PSTH_log(*arguments, save=save)
+    else:
+        preferred = checked_log(PSTH_log, trials, norm, rule, epoch)
     opposite = _psth_log(*arguments, opposite=True, save=save) if plot_oppo_dir else None
     epochs = task_info(hp, model_dir, rule)["epoch_info"]
     title = selection_title(rule, epoch, n_types, trials)
@@ -623,7 +629,7 @@ def plot_PSTH_neuron_selected(
         types = [as_list(names) for names in (n_types_intersection_limit, n_types_selected, DEFAULT_TYPES)]
         rows = [{trial: select_units(infos[trial], names)[0] for trial in trials} for names in types]
         rows = [PSTH_log.units] if isinstance(PSTH_log, PSTHLog) else rows
-        given = _rows_of_units(checked_log(PSTH_log, trials, norm), rows, chosen)
+        given = _rows_of_units(checked_log(PSTH_log, trials, norm, rule, epoch), rows, chosen)
     arguments = model_dir, rule, epoch, n_types_intersection_limit, norm
     missing = [trial for trial in trials if trial not in given]
     only = {"only_units": chosen, "save": save}
@@ -660,7 +666,7 @@ def _rows_of_units(psths, candidates, chosen):
     )
 
 
-def checked_log(psth_log, trials, norm):
+def checked_log(psth_log, trials, norm, rule, epoch):
     """Return the part of a PSTH log that belongs to some checkpoints.
 
     Parameters
@@ -669,6 +675,8 @@ def checked_log(psth_log, trials, norm):
     trials : list of int
     norm : bool
         Whether the activity is asked for divided by the fixation rate.
+    rule, epoch : str
+        In which the units are to be selective.
 
     Returns
     -------
@@ -678,7 +686,7 @@ def checked_log(psth_log, trials, norm):
     Raises
     ------
     ValueError
-        If it lacks a checkpoint, or a PSTHLog was made with another `norm`.
+        If it lacks a checkpoint, or a PSTHLog was made with another `norm` or for another rule or epoch.
     """
     if not isinstance(psth_log, Mapping):
         raise ValueError(f"PSTH_log is what gen_PSTH_log returns, not a {type(psth_log).__name__}.")
@@ -687,6 +695,9 @@ def checked_log(psth_log, trials, norm):
         raise ValueError(f"PSTH_log lacks trial numbers {missing[:5]}: make it with gen_PSTH_log for this trial_list.")
     if isinstance(psth_log, PSTHLog) and psth_log.norm != bool(norm):
         raise ValueError(f"PSTH_log was made with norm={psth_log.norm}: give the same norm here, or leave it out.")
+    if isinstance(psth_log, PSTHLog) and psth_log.selective_in not in ((), (rule, epoch)):
+        made_for = " ".join(psth_log.selective_in)
+        raise ValueError(f"PSTH_log is of units selective in {made_for}, not in {rule} {epoch}: make another one.")
     return {trial: np.asarray(psth_log[trial]) for trial in trials}
 
 
@@ -742,7 +753,7 @@ def plot_epoch_mean_growth(
     trials = flat_trials(trial_list, rule)
     more = [] if course is None else [trial for trial in flat_trials(course, rule) if trial not in trials]
     if more:
-        known = checked_log(PSTH_log or {}, [trial for trial in more if trial in (PSTH_log or {})], norm)
+        known = checked_log(PSTH_log or {}, [t for t in more if t in (PSTH_log or {})], norm, rule, seltive_epoch)
         unknown = [trial for trial in more if trial not in known]
         if unknown:
             known |= gen_PSTH_log(hp, unknown, model_dir, rule, seltive_epoch, n_types, norm, save=save).data
@@ -823,7 +834,7 @@ def epoch_psths(hp, log, trial_list, model_dir, rule, seltive_epoch, window, n_t
     trials = list(stage_by_trial(stages))
     if psth_log is None:
         psth_log = gen_PSTH_log(hp, trials, model_dir, rule, seltive_epoch, n_types, norm, save=save)
-    return stages, steps, checked_log(psth_log, trials, norm)
+    return stages, steps, checked_log(psth_log, trials, norm, rule, seltive_epoch)
 
 
 def window_steps(hp, info, rule, window):

@@ -7,12 +7,21 @@ from rnn_maturation.analysis import odrd_distractor_analysis, saccade_distribut_
 from rnn_maturation.analysis.behavior import (
     compute_distractor_effect,
     compute_saccade_distribution,
+    noisy_inputs,
     ring_distance,
     saccade_error,
 )
 from rnn_maturation.model_directory import checkpoint_dir
 from rnn_maturation.network import Model, gen_feed_dict, get_perf, popvec, tf1
 from rnn_maturation.task import generate_trials, get_dist
+
+
+def test_the_noise_of_the_inputs_follows_from_dt_and_tau(run):
+    hp, _, _ = run
+    short = {**hp, "dt": 10}  # its alpha is still that of 20 ms
+    inputs, _ = noisy_inputs(short, "gap", [["test"]])
+    quiet = generate_trials("gap", short, "test", noise_on=False).x
+    assert (inputs[0] - quiet).std() == pytest.approx(0.01 * np.sqrt(2 / 0.1), rel=0.02)
 
 
 def test_saccade_error_is_a_distance_on_the_circle():

@@ -336,3 +336,11 @@ def test_nothing_is_written_without_save(run, trials):
     plot_epoch_mean_growth(hp, log, trials, model_dir, "odr", "stim1", "stim1", PSTH_log=psths, save=False)
     plot_period_ttest_heatmap(hp, log, trials, model_dir, "odr", "stim1", "stim1", PSTH_log=psths, save=False)
     assert not Path("figure").exists()
+
+
+def test_a_log_of_another_epoch_is_refused(run, trials):
+    hp, log, model_dir = run
+    psths = gen_PSTH_log(hp, trials, model_dir, "odr", "stim1", ("active_neurons",))
+    arguments = hp, log, trials, model_dir, "odr", "delay1", "delay1", ("active_neurons",)
+    with pytest.raises(ValueError, match="units selective in odr stim1, not in odr delay1"):
+        plot_epoch_mean_growth(*arguments, PSTH_log=psths, save=False)

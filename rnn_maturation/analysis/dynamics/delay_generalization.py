@@ -8,6 +8,7 @@ from rnn_maturation.analysis.dynamics.step import network_at
 from rnn_maturation.analysis.dynamics.task_input import N_DIRECTIONS, saccades, task_input
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.results import TableResult, labelled
+from rnn_maturation.checks import quoted
 from rnn_maturation.stages import flat_trials, performance_at, present_trials, range_name
 
 DELAYS_MS = (250, 500, 750, 1000, 1250, 1500, 1750, 2000, 2500, 3000, 6000, 15000)
@@ -108,7 +109,8 @@ def delay_generalization_analysis(
     trial_list : range, list, tuple, array or stage dict
     rule : str
     delays_ms : sequence of float
-        Time from the start of the epoch to the go signal. The trained one is added when it is not among them.
+        Time from the start of the epoch to the go signal; it becomes int(ms / dt) steps, as all times do. The trained
+        one is added when it is not among them.
     epoch : str
         A delay after the stimulus; its input is held.
     n_directions : int
@@ -129,7 +131,10 @@ def delay_generalization_analysis(
     """
     task = task_input(rule, hp, n_directions)
     trained_ms = task.trained_delay_steps(epoch) * task.dt
-    delays_ms = sorted({*(float(delay) for delay in delays_ms), float(trained_ms)})
+    try:
+        delays_ms = sorted({*map(float, np.ravel(delays_ms)), float(trained_ms)})
+    except (TypeError, ValueError):
+        raise ValueError(f"delays_ms must be numbers, in ms, not {quoted(delays_ms)}.") from None
     if not all(task.dt <= delay < np.inf for delay in delays_ms):
         raise ValueError(f"delays_ms must be numbers of at least one step ({task.dt} ms), got {delays_ms[:8]}.")
     trials = present_trials(model_dir, flat_trials(trial_list, rule), rule)

@@ -295,6 +295,10 @@ def compute_end_state(network, inputs, starts, dt, fixed_points=None, hold_s=HOL
     -------
     EndStateResult
     """
+    if not 2 * WINDOW_S <= hold_s < np.inf:
+        raise ValueError(f"hold_s must be at least {2 * WINDOW_S:g} seconds, got {hold_s}.")
+    if len(starts) < 2:
+        raise ValueError("An end state is looked for from at least 2 locations (n_locations).")
     drive, n_window = network.drive(inputs), int(WINDOW_S * 1000 / dt)
     held = network.hold(drive, starts, max(int(hold_s * 1000 / dt), 2 * n_window), keep_every=1)
     scale = rotation_size(starts) + np.finfo(float).tiny
@@ -410,7 +414,7 @@ def _amplitude(states):
 
 
 def _is_on(window, cycle):
-    """Return whether a trajectory goes around a known cycle: same mean and amplitude to 2 % of the amplitude."""
+    """Return whether a trajectory goes around a known cycle: same mean to 5 % and same amplitude to 2 % of it."""
     mean = window.mean(axis=0)
     amplitude = _amplitude(window[:, None])[0]
     near = np.linalg.norm(mean - cycle.orbit.mean(axis=0)) <= 0.05 * cycle.amplitude

@@ -196,7 +196,7 @@ def end_state(result):
             ax.plot(
                 *point, "o", color="black", markerfacecolor="black" if stable else "white", markersize=8, label=label
             )
-        ax.plot([], [], "o", color="0.5", markersize=5, label="start of the delay, 8 locations")
+        ax.plot([], [], "o", color="0.5", markersize=5, label=f"start of the delay, {n_locations} locations")
         share = result.explained * 100
         ax.set(xlabel=f"First component ({share[0]:.0f} %)", ylabel=f"Second component ({share[1]:.0f} %)")
         ax.set_title(f"Ends in: {result.kind}")

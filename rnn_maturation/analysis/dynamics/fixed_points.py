@@ -304,7 +304,7 @@ def _newton_directions(jacobian, residuals, preconditioner):
     tolerated = np.clip(norms[:, 0], *LINEAR_TOLERANCE) ** 2
     basis = np.empty((n_starts, n_vectors + 1, n_state), residuals.dtype)
     searched = np.empty((n_starts, n_vectors, n_state), residuals.dtype)
-    basis[:, 0] = -residuals / norms
+    basis[:, 0] = -residuals / np.maximum(norms, np.finfo(norms.dtype).tiny)
     hessenberg = np.zeros((n_starts, n_vectors + 1, n_vectors))
     for k in range(n_vectors):
         searched[:, k] = basis[:, k] @ preconditioner

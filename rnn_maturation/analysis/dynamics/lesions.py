@@ -16,6 +16,7 @@ from rnn_maturation.analysis.dynamics.task_input import saccades, task_input
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.results import TableResult, labelled
 from rnn_maturation.analysis.selectivity import compute_neuron_info, select_units
+from rnn_maturation.checks import check_whole_number
 from rnn_maturation.stages import present_stages, range_name, stage_by_trial
 
 GROUPS = (
@@ -177,7 +178,10 @@ def lesion_analysis(
     FileNotFoundError
         When none of the checkpoints is on disk. Some missing: one warning.
     """
+    check_whole_number("n_draws", n_draws)
     tasks = {rule: task_input(rule, hp, n_directions) for rule in as_list(rules)}
+    if not tasks:
+        raise ValueError("rules is empty: name at least one rule whose performance is to be measured.")
     task_input(group_rule, hp, n_directions).held(epoch)
     stages = stage_by_trial(present_stages(hp, log, model_dir, group_rule, trial_list))
 

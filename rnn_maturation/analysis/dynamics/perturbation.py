@@ -11,6 +11,7 @@ from rnn_maturation.analysis.dynamics.spectrum import plane, principal_axes, rot
 from rnn_maturation.analysis.dynamics.step import network_at
 from rnn_maturation.analysis.dynamics.task_input import saccades, task_input
 from rnn_maturation.analysis.results import TableResult, labelled
+from rnn_maturation.checks import check_whole_number
 
 N_DIRECTIONS = 32
 KICK_DEG = 45.0
@@ -172,7 +173,9 @@ def compute_perturbation(network, task, epoch, tasks, kick_deg=KICK_DEG, n_plane
             "eigenvalues: there is no rotation to perturb. Choose another checkpoint; eigenvalue_growth_analysis shows "
             "where there is one."
         )
-    planes = random_planes(network.n_state, n_planes)
+    if not 0 < abs(kick_deg) <= 180:
+        raise ValueError(f"kick_deg must be an angle up to 180 degrees and not 0, got {kick_deg}.")
+    planes = random_planes(network.n_state, check_whole_number("n_planes", n_planes))
     kicks = compute_kicks(network, task, epoch, found.jacobians[0], kick_deg, planes=planes)
     tables = [kicks.assign(manipulation="kick", rule=task.rule)]
     in_delay = states[task.steps(epoch)]

@@ -6,7 +6,7 @@ import numpy as np
 
 from rnn_maturation.analysis.conditions import epoch_steps
 from rnn_maturation.network import get_perf, popvec
-from rnn_maturation.task import generate_trials
+from rnn_maturation.task import generate_evaluation
 
 N_DIRECTIONS = 64
 
@@ -95,8 +95,9 @@ class TaskInput:
         """
         start = self.steps(epoch).start
         self.held(epoch)
-        stimuli = [self.steps(name) for name in self.epochs if name.startswith("stim")]
-        if epoch == "go1" or start >= self.go or any(stimulus.start >= start for stimulus in stimuli):
+        shown = [self.steps(name) for name in self.epochs if not name.startswith(("go", "distract"))]
+        informative = [s for s in shown if (self.inputs[s] != self.inputs[s, :1]).any()]  # differs between trials
+        if epoch == "go1" or start >= self.go or not informative or any(s.start >= start for s in informative):
             raise ValueError(
                 f"Epoch {epoch!r} of rule {self.rule} is no delay between stimulus and response: choose a rule and an "
                 "epoch with one, for example 'odr' and 'delay1'."
@@ -112,14 +113,16 @@ def task_input(rule, hp, n_directions=N_DIRECTIONS):
     rule : str
     hp : dict
     n_directions : int
-        Trials; their stimuli are at 0, 2 pi / n_directions, …; a distractor is opposite to the stimulus.
+        Trials; their first stimuli are at 0, 2 pi / n_directions, …; a distractor is opposite to the stimulus. Where
+        the response follows from something else that a task draws, targets are not evenly spaced.
 
     Raises
     ------
     ValueError
         For a rule that the network never saw.
     """
-    trial = generate_trials(rule, {**hp, "rng": _EvenlySpaced(0)}, "random", noise_on=False, batch_size=n_directions)
+    even = {**hp, "rng": _EvenlySpaced(0)}
+    trial = generate_evaluation(rule, even, n_directions, n_batches=1, noise_on=False)  # durations: those of the row
     return TaskInput(rule, trial.x.astype(float), trial.y_loc[-1].astype(float), dict(trial.epochs), hp["dt"])
 
 

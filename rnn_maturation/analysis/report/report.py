@@ -30,7 +30,7 @@ from rnn_maturation.model_directory import figure_dir
 NOT_A_SETTING = {"seed", "rule_trains", "rules", "rule_probs", "save_name", "c_intsyn", "ksi_intsyn"}
 
 
-def reproduction_report(model_dir, checkpoints_per_stage=40, folder=None):
+def reproduction_report(model_dir, checkpoints_per_stage=40, folder=None, save=True):
     """Judge which findings a network, or each of several, reproduces; write report.html, .md and .json.
 
     The findings of the paper and those of the dynamics behind ODR's delay are counted apart. Activity is computed at
@@ -47,6 +47,8 @@ def reproduction_report(model_dir, checkpoints_per_stage=40, folder=None):
         At most so many of each rule and stage.
     folder : str, optional
         Where the report is written; default: figure/figure_<model>, for several runs figure/figure_of_<n>_networks.
+    save : bool
+        Write the report; False: only return it, without 'files'.
 
     Returns
     -------
@@ -76,7 +78,7 @@ def reproduction_report(model_dir, checkpoints_per_stage=40, folder=None):
         report = summarize(dict(zip(names, reports, strict=True)))
         pages = page.several_networks(report)
         default = Path("figure") / f"figure_of_{len(names)}_networks"
-    return _written(report, pages, Path(folder or default))
+    return _written(report, pages, Path(folder or default)) if save else report
 
 
 def _written(report, pages, folder):

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from rnn_maturation import analysis
 from rnn_maturation.analysis import (
     delay_generalization_analysis,
     eigenvalue_growth_analysis,
@@ -173,3 +174,27 @@ def test_perturbations_are_one_table(run, trials):
     assert list(Path("figure/figure_run/odr/delay1").glob("*perturbation.csv"))
     with pytest.raises(ValueError, match="no delay between"):
         perturbation_analysis(hp, model_dir, trials[1], "gap")
+
+
+@pytest.mark.parametrize(
+    "analyze, message",
+    [
+        (lambda a, hp, log, d: a.delay_generalization_analysis(hp, log, d, [0], "odr", [0]), "at least one step"),
+        (
+            lambda a, hp, log, d: a.delay_generalization_analysis(hp, log, d, [0], "odr", ["a"]),
+            "must be numbers",
+        ),
+        (lambda a, hp, log, d: a.end_state_analysis(hp, d, 0, "odr", hold_s=1), "hold_s must be at least 20 seconds"),
+        (lambda a, hp, log, d: a.end_state_analysis(hp, d, 0, "odr", n_locations=1), "at least 2 locations"),
+        (
+            lambda a, hp, log, d: a.lesion_analysis(hp, log, d, [0], ["odr"], n_draws=0),
+            "n_draws must be",
+        ),
+        (lambda a, hp, log, d: a.lesion_analysis(hp, log, d, [0], []), "rules is empty"),
+    ],
+)
+def test_settings_that_say_nothing_are_named(run, analyze, message):
+    hp, log, model_dir = run
+    with pytest.raises(ValueError, match=message):
+        analyze(analysis, hp, log, model_dir)
+    assert not Path("figure").exists()
