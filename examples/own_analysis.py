@@ -1,6 +1,6 @@
 """An analysis of your own: how many units share the delay activity, and does this change as the network matures?
 
-    python examples/own_analysis.py --modeldir data/6tasks_pretrained
+    python -m examples.own_analysis --modeldir data/6tasks_pretrained
 
 For each checkpoint the population sparseness (Treves & Rolls, Network 2:371, 1991) of the activity in an epoch is
 computed: 1 when all units fire at the same rate, 1 / (number of units) when a single unit fires.

@@ -1,6 +1,6 @@
 """A finding of your own: a claim, a criterion fixed beforehand, and a function that measures it.
 
-    python examples/own_finding.py data/6tasks_pretrained
+    python -m examples.own_finding data/6tasks_pretrained
 
 It is judged as the findings of the reproduction report are, for one network or several.
 """

@@ -1,6 +1,6 @@
 """Recorded neurons of your own: the analyses of this program on activity that does not come from it.
 
-    python examples/own_recording.py
+    python -m examples.own_recording
 
 Every analysis has a function that takes arrays and knows no files. Here two recording sessions are made up, of a young
 and of an adult animal: 40 neurons, 8 locations, 12 trials of each location, an ODR task with a delay of 1.5 s. Replace
