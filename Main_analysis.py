@@ -24,7 +24,7 @@ from rnn_maturation.task import load_tasks
 # ---- what to analyze ---------------------------------------------------------------------------------------------
 MODEL_DIRS = ["data/6tasks", "data/6tasks_pretrained"]  # the first one that exists, unless --modeldir is given
 MAX_CHECKPOINTS = 30  # of each rule and stage
-SOME_CHECKPOINTS = 8  # of each stage, for saccades
+SOME_CHECKPOINTS = 6  # of each stage, for saccades
 FEW_CHECKPOINTS = 4  # of each stage, for distractors, which take seconds per checkpoint
 COURSE_CHECKPOINTS = 40  # from the first to the last one, for what is followed over the whole training
 MAX_SAMPLE_UNITS = 1  # pages of single units
