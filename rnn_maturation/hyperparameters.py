@@ -37,7 +37,6 @@ ABSOLUTE_ACTIVATIONS = ("relu", "elu")  # units can be silent in fixation: their
 LEAKY_ACTIVATIONS = ("relu", "softplus", "tanh", "elu", "power", "retanh")
 GATED_ACTIVATIONS = (
     *LEAKY_ACTIVATIONS, "relu+", "sigmoid", "softsign", "selu", "relu6", "leaky_relu", "gelu", "silu", "swish",
-    "log_sigmoid",
 )  # fmt: skip
 GATED_TYPES = ("LeakyGRU", "GRU", "LSTM")
 SEPARATE_INPUT_NEEDS = {"rnn_type": ("LeakyRNN",), "loss_type": ("lsq",), "activation": ("softplus", "relu")}

@@ -48,7 +48,6 @@ _TENSORFLOW_ONLY = {  # further names of tf.nn, which gated networks may have
     "swish": lambda z: z * special.expit(z),
     "silu": lambda z: z * special.expit(z),
     "gelu": lambda z: z * special.ndtr(z),
-    "log_sigmoid": lambda z: -np.logaddexp(0, -z),
 }
 ACTIVATIONS = {**_FUNCTIONS, **{name: (f, _numeric_derivative(f)) for name, f in _TENSORFLOW_ONLY.items()}}
 
