@@ -1,15 +1,23 @@
-"""A small copy of a run to share: the whole log, and some checkpoints that show every stage of every rule.
+"""A small copy of a run to share: the whole log, some checkpoints, a model card and a list of checksums.
 
-python -m rnn_maturation.excerpt data/6tasks data/6tasks_pretrained [--checkpoints 40]
+    python -m rnn_maturation.excerpt data/6tasks data/6tasks_pretrained [--checkpoints 40]
+    python -m rnn_maturation.excerpt data/6tasks_seed1 data/seeds/6tasks_seed1 --milestones
+
+The checkpoints show every stage of every rule or, with --milestones, the course of ODR in at most six.
 """
 
 import argparse
 import sys
+from contextlib import suppress
 
 import numpy as np
 
 from rnn_maturation import model_directory
+from rnn_maturation.analysis.report.data import TrainedRun
+from rnn_maturation.analysis.report.finding import NotDecidable
 from rnn_maturation.checkpoint import slim_checkpoint
+from rnn_maturation.hyperparameters import STAGE_LEVELS
+from rnn_maturation.model_card import describe
 from rnn_maturation.network import Model
 from rnn_maturation.stages import range_auto_select
 from rnn_maturation.tensorflow1 import tf1
@@ -49,8 +57,41 @@ def choose_checkpoints(hp, log, trial_nums, n_checkpoints):
     return sorted(chosen)
 
 
-def excerpt(model_dir, target_dir, n_checkpoints=40):
-    """Copy hp.json, log.json and some checkpoints of a run, these without the optimizer's state.
+def choose_milestones(model_dir):
+    """Choose the checkpoints of a run that show how ODR was learned.
+
+    The plateau and the mature checkpoint are those of the report's findings on the dynamics.
+
+    Parameters
+    ----------
+    model_dir : str or Path
+        A run that was trained on ODR and on anti-saccade rules.
+
+    Returns
+    -------
+    dict of str to int
+        What a checkpoint is, and its trial number: 'start of the plateau', 'end of the plateau', 'early' and 'mid'
+        (between the plateau's end and maturity, performance in ODR nearest to the level of the stage), 'mature', 'end
+        of the run'. What the run did not reach, or has no checkpoint of, is absent.
+    """
+    run = TrainedRun(model_dir)
+    on_disk = sorted(run.on_disk)
+    chosen = {}
+    with suppress(NotDecidable):
+        start = run.log["trials"][run.plateau("odr")[0]]
+        chosen["start of the plateau"] = min(on_disk, key=lambda trial: abs(trial - start))
+    with suppress(NotDecidable):
+        chosen["end of the plateau"] = risen = run.first_risen_odr
+        chosen["mature"] = mature = run.first_mature_odr
+        for stage in ("early", "mid"):
+            performance = run.performance_at("odr", [trial for trial in on_disk if risen <= trial <= mature])
+            chosen[stage] = min(performance, key=lambda trial: abs(performance[trial] - STAGE_LEVELS[stage]))
+    chosen["end of the run"] = on_disk[-1]
+    return dict(sorted(chosen.items(), key=lambda milestone: milestone[1]))
+
+
+def excerpt(model_dir, target_dir, n_checkpoints=40, milestones=False):
+    """Copy hp.json, log.json and some checkpoints of a run, these without the optimizer's state; describe the copy.
 
     Parameters
     ----------
@@ -60,6 +101,8 @@ def excerpt(model_dir, target_dir, n_checkpoints=40):
         Folder for the copy; it must not have a run yet.
     n_checkpoints : int
         How many checkpoints to copy, see `choose_checkpoints`.
+    milestones : bool
+        Copy the checkpoints that `choose_milestones` names instead.
 
     Returns
     -------
@@ -79,7 +122,8 @@ def excerpt(model_dir, target_dir, n_checkpoints=40):
         raise FileNotFoundError(f"{model_dir} has no checkpoints to copy")
     if model_directory.has_hp(target_dir):
         raise ValueError(f"{target_dir} has a run already: choose another directory")
-    chosen = choose_checkpoints(hp, log, trial_nums, n_checkpoints)
+    named = choose_milestones(model_dir) if milestones else {}
+    chosen = sorted(set(named.values())) or choose_checkpoints(hp, log, trial_nums, n_checkpoints)
     model = Model(model_dir, hp=hp)
     with tf1.Session():
         for trial_num in chosen:
@@ -90,6 +134,7 @@ def excerpt(model_dir, target_dir, n_checkpoints=40):
             (folder / f"{model_directory.CHECKPOINT_NAME}.meta").unlink()
     model_directory.save_log({**log, "model_dir": str(target_dir)}, target_dir)
     model_directory.save_hp(hp, target_dir)
+    describe(target_dir, named)
     return chosen
 
 
@@ -101,9 +146,12 @@ def main():
     parser.add_argument(
         "--checkpoints", type=int, default=40, help="how many checkpoints to copy (default: %(default)s)"
     )
+    parser.add_argument(
+        "--milestones", action="store_true", help="copy at most six checkpoints that show how ODR was learned instead"
+    )
     options = parser.parse_args()
     try:
-        chosen = excerpt(options.model_dir, options.target_dir, options.checkpoints)
+        chosen = excerpt(options.model_dir, options.target_dir, options.checkpoints, options.milestones)
     except (ValueError, OSError) as error:
         sys.exit(f"excerpt: {error}")
     print(f"{options.target_dir}: {len(chosen)} checkpoints: {', '.join(map(str, chosen))}")

@@ -8,12 +8,13 @@ import pytest
 import tensorflow as tf
 
 from rnn_maturation import model_directory
-from rnn_maturation.excerpt import choose_checkpoints, excerpt
+from rnn_maturation.excerpt import choose_checkpoints, choose_milestones, excerpt
 from rnn_maturation.network import Model
-from rnn_maturation.stages import range_auto_select
+from rnn_maturation.stages import GROWTH_WINDOW, performance_at, range_auto_select, smooth
 from rnn_maturation.train import train
 
 GOLDEN_RUN = Path(__file__).parent / "golden" / "run"
+PRETRAINED = Path(__file__).parents[1] / "data" / "6tasks_pretrained"
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +67,29 @@ def test_nothing_to_copy_and_a_target_in_use_are_refused(run, tmp_path):
         excerpt(GOLDEN_RUN, tmp_path / "small")
     with pytest.raises(ValueError, match="has a run already"):
         excerpt(run, run)
+
+
+def test_milestones_are_the_plateau_the_stages_and_the_end():
+    log, on_disk = model_directory.load_log(PRETRAINED), model_directory.checkpoint_trials(PRETRAINED)
+    milestones = choose_milestones(PRETRAINED)
+    assert list(milestones) == [
+        "start of the plateau", "end of the plateau", "early", "mid", "mature", "end of the run"
+    ]  # fmt: skip
+    assert set(milestones.values()) <= set(on_disk) and milestones["end of the run"] == on_disk[-1]
+    performance = {name: performance_at(log, "odr", trial) for name, trial in milestones.items()}
+    assert performance["start of the plateau"] < 0.25 and performance["mature"] >= 0.95
+    assert abs(performance["mid"] - 0.65) < 0.15 and abs(performance["early"] - 0.35) < 0.15
+    smoothed = dict(zip(log["trials"], smooth(log["perf_odr"], GROWTH_WINDOW), strict=True))
+    risen = min(trial for trial in on_disk if smoothed[trial] >= 0.35)
+    assert milestones["end of the plateau"] == risen
+
+
+def test_milestones_that_a_run_did_not_reach_are_absent(run):
+    assert choose_milestones(run) == {"end of the run": model_directory.checkpoint_trials(run)[-1]}
+
+
+def test_copy_of_milestones_is_described(tmp_path):
+    chosen = excerpt(PRETRAINED, tmp_path / "small", milestones=True)
+    assert chosen == sorted(set(choose_milestones(PRETRAINED).values()))
+    card = (tmp_path / "small" / "README.md").read_text()
+    assert f"| {chosen[0]:,} | start of the plateau |" in card and f"| {chosen[-1]:,} | end of the run |" in card
