@@ -5,6 +5,8 @@
     python Analysis_with_diff_HyperParameters.py --scheduler tcp://host:8786 --keep_H
 
 Figures are saved in figure/figure_<name of the model directory>, those that compare runs in figure/figure_sweep.
+There, the table delays.csv has the delay activity of each run that learned ODR, its leading eigenvalues, and its
+performance after other delays.
 """
 
 import argparse
@@ -15,6 +17,7 @@ from rnn_maturation.checks import check_whole_number
 from rnn_maturation.sweep import choose_runs, find_runs, parse_seeds, plot_sweep_summary
 from rnn_maturation.sweep.analysis import MAX_CHECKPOINTS, analyze_run
 from rnn_maturation.sweep.cluster import connect
+from rnn_maturation.sweep.delays import save_delay_table
 from rnn_maturation.task import load_tasks
 
 
@@ -22,7 +25,7 @@ def main():
     """Analyze the runs that the options choose; return the exit code."""
     options = parse_options()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    failed, in_part = [], []
+    failed, in_part, delays = [], [], []
     try:
         load_tasks(options.tasks)
         runs = runs_on_disk(options)
@@ -30,12 +33,18 @@ def main():
         for run in runs:
             print(f"---- {run.name}")
             try:
-                if analyze_run(run, options.keep_H, options.jobs, options.scheduler, options.max_checkpoints):
+                left_out, found = analyze_run(
+                    run, options.keep_H, options.jobs, options.scheduler, options.max_checkpoints
+                )
+                delays += found
+                if left_out:
                     in_part.append(run.name)
             except (ValueError, OSError) as error:
                 print(f"{run.name}: {error}")
                 failed.append(run.name)
         plot_sweep_summary(options.root, options.only)
+        if delays:
+            save_delay_table(delays)
     except (ValueError, OSError) as error:
         sys.exit(f"Analysis_with_diff_HyperParameters.py: {error}")
     except KeyboardInterrupt:

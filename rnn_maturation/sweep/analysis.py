@@ -10,6 +10,7 @@ from rnn_maturation.cpu import use_cores
 from rnn_maturation.model_directory import load_hp, load_log
 from rnn_maturation.stages import flat_trials
 from rnn_maturation.sweep.cluster import Batch, connect
+from rnn_maturation.sweep.delays import analyze_delay
 
 MAX_CHECKPOINTS = 30  # per rule and stage
 SOME_CHECKPOINTS = 10  # per stage, for saccades
@@ -84,8 +85,9 @@ def _analyze(hp, model_dir, units, trials, norm, keep_activity, recompute):
 def analyze_run(run, keep_activity=False, jobs=None, scheduler=None, max_checkpoints=MAX_CHECKPOINTS):
     """Analyze a run as its row of the table of variants says.
 
-    Growth of performance; PSTHs of selective units, with the opposite direction; saccades; distractors. The stages
-    are chosen from the run's own log. A rule that was not learned has no stages and is left out with a message.
+    Growth of performance; PSTHs of selective units, with the opposite direction; saccades; distractors; eigenvalues
+    and other delays. The stages are chosen from the run's own log. A rule that was not learned has no stages and is
+    left out with a message.
 
     Parameters
     ----------
@@ -97,8 +99,10 @@ def analyze_run(run, keep_activity=False, jobs=None, scheduler=None, max_checkpo
 
     Returns
     -------
-    list of str
+    left_out : list of str
         Rules that were left out.
+    delays : list of dict
+        What `delays.analyze_delay` found for each rule with a delay.
 
     Raises
     ------
@@ -128,7 +132,8 @@ def analyze_run(run, keep_activity=False, jobs=None, scheduler=None, max_checkpo
         analysis.saccade_distribut_analysis(hp, log, rule, model_dir, chosen)
     if variant.distractor and "odrd" in learned:
         analysis.odrd_distractor_analysis(hp, log, model_dir, analysis.spread_over(ranges, FEW_CHECKPOINTS))
-    return left_out
+    delays = [analyze_delay(run, rule, ranges) for rule in variant.delay_rules if rule in learned]
+    return left_out, delays
 
 
 def _rules(variant):

@@ -66,6 +66,11 @@ class Variant:
         return self.whole_hp["activation"] not in ABSOLUTE_ACTIVATIONS
 
     @property
+    def delay_rules(self):
+        """Return the rules with a single delay between cue and response, as a list: ODR with whatever length."""
+        return [rule for rule, epochs in self.units.items() if "delay1" in epochs and "delay2" not in epochs]
+
+    @property
     def trained_rules(self):
         """Return the rules to train, as a list."""
         return list(self.rules or rules_dict[self.ruleset])
