@@ -14,6 +14,7 @@ import pytest
 
 from rnn_maturation import analysis
 from rnn_maturation.analysis.dynamics.task_input import task_input
+from rnn_maturation.checkpoint import read_checkpoint
 from rnn_maturation.figures import task_timing
 from rnn_maturation.hyperparameters import check_hp, complete_hp
 from rnn_maturation.model_directory import load_hp, load_log, load_pickle, neuron_info_file, save_hp, task_info_file
@@ -332,3 +333,31 @@ def test_timing_diagrams_show_each_rule(example):
     gap = [ax for ax in shown if ax.get_xlim()[1] == pytest.approx(1.7)]  # fix1, delay1, stim1 and the 0.5 s after them
     edges = gap[0].patches[0].get_data()
     assert edges.edges[np.flatnonzero(np.diff(edges.values))[0] + 1] == pytest.approx(1.0)  # fixation goes off
+
+
+def test_each_stage_of_the_widening_delay_starts_from_the_one_before(tmp_path):
+    hp = {"n_rnn": 8, "batch_size_train": 4, "batch_size_test": 16, "activation": "softplus", "target_perf": 1.0}
+    train(tmp_path / "start", hp=hp, max_steps=1, display_step=1)
+    code = f"""
+from examples.widening_delay import train_stages
+train_stages({str(tmp_path / "start" / "4")!r}, {str(tmp_path / "stages")!r}, trials_per_stage=80, hp={hp!r}, threads=1)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for _ in range(2):  # the second time, all stages are there already
+        done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    stages = [tmp_path / "stages" / f"odr_{span}" for span in ("1250_to_1750", "1000_to_2000", "500_to_2500")]
+    before = tmp_path / "start" / "4"
+    for stage in stages:
+        assert load_log(stage)["trials"] == [0, 80] and stage.name in load_log(stage)["growth"][0]
+        first, last = (checkpoint_values(folder) for folder in (stage / "0", stage / "80"))
+        for name, value in checkpoint_values(before).items():
+            np.testing.assert_array_equal(first[name], value)
+            assert (last[name] != value).any(), name
+        before = stage / "80"
+        assert f"{stage.name} after 80 trials:" in done.stdout
+
+
+def checkpoint_values(folder):
+    """Return {name: array} of the weights of a checkpoint."""
+    return {name: read_checkpoint(folder)[name] for name in ("rnn/leaky_rnn_cell/kernel", "output/weights")}
