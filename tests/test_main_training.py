@@ -177,6 +177,6 @@ def test_a_signal_lets_it_save_and_say_how_to_go_on(server, tmp_path, quick_run,
     assert server.wait(process) == 128 + number
     out = output.read_text()
     assert errors(out) == []
-    assert re.search(r"run: stopped and saved at trial \d+; the same command goes on from here\n", out)
+    assert re.search(r"run: stopped and saved at trial \d+; the same command resumes the run\n", out)
     assert (tmp_path / "run/interrupted/model.ckpt.index").exists()
     assert not (tmp_path / "run/.lock").exists()

@@ -112,7 +112,7 @@ def test_a_log_with_keys_of_the_users_own_is_read_and_kept_with_one_warning(tmp_
 
 def test_unknown_keys_of_hp_json_are_kept_and_written_back(tmp_path):
     (tmp_path / "hp.json").write_text('{"n_rnn": 3, "note": {"of": ["mine"]}}')
-    with pytest.warns(UserWarning, match="hp.json: this program does not know 'note': kept") as caught:
+    with pytest.warns(UserWarning, match="hp.json: this program does not know 'note'. Unknown keys are kept") as caught:
         hp = load_hp(tmp_path)
     assert len(caught) == 1 and hp["note"] == {"of": ["mine"]}
     save_hp(hp, tmp_path / "copy")

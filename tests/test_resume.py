@@ -131,7 +131,7 @@ def test_stopped_in_a_step_a_run_is_saved_and_goes_on(server, tmp_path, whole):
     trials = []
     for number in (signal.SIGINT, signal.SIGTERM):  # the second process goes on from what the first one has saved
         out = stop_at(server, tmp_path, number, call=6 - len(trials))
-        trials.append(int(re.findall(r"stopped and saved at trial (\d+); the same command goes on", out)[-1]))
+        trials.append(int(re.findall(r"stopped and saved at trial (\d+); the same command resumes", out)[-1]))
         assert state(tmp_path / "run" / INTERRUPTED)["step"] == trials[-1] / 16
         assert not (tmp_path / "run" / ".lock").exists()
     assert 0 < trials[0] <= trials[1] < 96 and trials[0] % 48
