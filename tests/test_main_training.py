@@ -107,7 +107,7 @@ def test_the_same_command_goes_on(short_run, quick_run):
     folder, *_ = short_run
     code, out = quick_run("--modeldir", "here/run", "--max_trials", 128, "--threads", 1, cwd=folder)
     assert code == 0 and errors(out) == []
-    assert "going on from trial 64" in out and "128 trials" in out
+    assert "resuming from trial 64" in out and "128 trials" in out
 
 
 def test_another_seed_is_refused_in_one_line(short_run, quick_run):
