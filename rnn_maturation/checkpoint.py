@@ -145,7 +145,7 @@ class CheckpointWriter:
         return tf.raw_ops.SaveV2(prefix=self._prefix, tensor_names=names, shape_and_slices=whole, tensors=variables)
 
     def write(self, folder, files=None, slimmable=False):
-        """Write a checkpoint of the default session's values; the folder appears whole or not at all.
+        """Write a checkpoint of the default session's values; the folder appears complete or not at all.
 
         Parameters
         ----------

@@ -36,7 +36,7 @@ class ModelDirectoryInUse(RuntimeError):
 
 @contextmanager
 def atomic_write(path):
-    """Write a file so that it appears whole or not at all.
+    """Write a file so that it appears complete or not at all.
 
     At the end of the block the new file is forced to disk and renamed. If the block or the disk fails, the new file is
     removed and an earlier file at `path` is unchanged. The folder must exist.
@@ -149,7 +149,7 @@ def write_json(file, content):
 
 def damaged(file, what):
     """Return the error for a file whose content is wrong in some way."""
-    return ValueError(f"{file} is damaged ({what}). Restore it from a copy, or train this model anew.")
+    return ValueError(f"{file} is damaged ({what}). Restore it from a copy, or train this model again.")
 
 
 def _checksum(text):

@@ -100,7 +100,7 @@ def gen_feed_dict(model, trial, hp):
 
 
 def session_config(threads=None):
-    """Return session settings for training, which give each part of the batch a thread of its own.
+    """Return session settings for training: one thread for each part of the batch.
 
     Parameters
     ----------
@@ -432,7 +432,7 @@ class Model:
         self._set(values)
 
     def save(self, modeldir=None, files=None, slimmable=False):
-        """Write a checkpoint; the folder appears whole or not at all.
+        """Write a checkpoint; the folder appears complete or not at all.
 
         Parameters
         ----------

@@ -142,7 +142,7 @@ INHERITED = b"".join(
         "EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST LIST GLOBAL STACK_GLOBAL GET BINGET LONG_BINGET PUT BINPUT "
         "LONG_BINPUT MEMOIZE"
     ).split()
-)  # instructions taken from the pickle module: each makes no more than its own bytes hold
+)  # instructions taken from the pickle module: none of them makes more data than it contains
 
 
 class _Dict(list):
@@ -285,7 +285,7 @@ def _is_shape(shape):
 
 
 def _is_bounded(shape, itemsize):
-    """Return whether an array without bytes (an axis of length 0, or empty texts) has few elements, too."""
+    """Return whether an array that takes no bytes (an axis of length 0, or empty strings) is not too large."""
     if 0 in shape:
         return math.prod(n or 1 for n in shape) <= LARGEST_EMPTY
     return itemsize > 0 or math.prod(shape) == 1

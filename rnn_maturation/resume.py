@@ -137,7 +137,7 @@ def go_on(model, log, settings):
     Raises
     ------
     ValueError
-        If the run was started with other settings, or no checkpoint is whole.
+        If the run was started with other settings, or has no complete checkpoint.
     """
     model_dir, batch_size = Path(model.model_dir), model.hp["batch_size_train"]
     for name in (INTERRUPTED, *map(str, log["trials"][::-1])):

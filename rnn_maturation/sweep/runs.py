@@ -59,7 +59,7 @@ def train_runs(
     display_step=PAPER_DISPLAY_STEP,
     patience=PATIENCE_S,
 ):
-    """Train runs, each in a process of its own, and keep <root>/sweep.csv up to date.
+    """Train each run in its own process, and keep <root>/sweep.csv up to date.
 
     Unfinished runs on disk are resumed, and finished runs are left as they are. After Ctrl-C each run is saved and
     stopped. At the end the table is printed.
@@ -128,7 +128,7 @@ def _shares(n_runs, jobs, threads, scheduler):
 
 
 def _task(run, hp, max_trials, is_elsewhere):
-    """Return what a process needs to know of a run: paths, numbers and texts."""
+    """Return what a process needs to know about a run, as paths, numbers and strings."""
     variant = run.settings
     hp = {**variant.whole_hp, **hp}
     batch_size = complete_hp({**hp, "ruleset": variant.ruleset})["batch_size_train"]  # raises before anything has begun
