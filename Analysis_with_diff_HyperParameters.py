@@ -1,12 +1,14 @@
-"""Analyze the variants and seeds on disk, each as the table of variants (rnn_maturation/sweep/variants.py) says.
+"""Analyze the trained variants and seeds on disk.
+
+The table of variants, rnn_maturation/sweep/variants.py, says which analyses each variant gets.
 
     python Analysis_with_diff_HyperParameters.py
     python Analysis_with_diff_HyperParameters.py --only set1_* --seeds 0-4 --jobs 4
     python Analysis_with_diff_HyperParameters.py --scheduler tcp://host:8786 --keep_H
 
-Figures are saved in figure/figure_<name of the model directory>, those that compare runs in figure/figure_sweep.
-There, the table delays.csv has the delay activity of each run that learned ODR, its leading eigenvalues, and its
-performance after other delays.
+The figures of a run are saved in figure/figure_<name of its model directory>, and figures that compare runs in
+figure/figure_sweep. The table delays.csv there has, for each run that learned ODR, its delay activity, its leading
+eigenvalues, and its performance after other delays.
 """
 
 import argparse
@@ -22,7 +24,7 @@ from rnn_maturation.task import load_tasks
 
 
 def main():
-    """Analyze the runs that the options choose; return the exit code."""
+    """Analyze the runs that the options select and return the exit status: 1 if a run could not be analyzed."""
     options = parse_options()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     failed, in_part, delays = [], [], []
@@ -49,14 +51,14 @@ def main():
         sys.exit(f"Analysis_with_diff_HyperParameters.py: {error}")
     except KeyboardInterrupt:
         return 130
-    print(f"{len(runs) - len(failed) - len(in_part)} of {len(runs)} runs analyzed"
-          + (f"; without rules that are not learned yet: {', '.join(in_part)}" if in_part else "")
-          + (f"; not {', '.join(failed)}" if failed else ""))  # fmt: skip
+    print(f"{len(runs) - len(failed) - len(in_part)} of {len(runs)} runs were analyzed completely"
+          + (f"; analyzed in part (see above): {', '.join(in_part)}" if in_part else "")
+          + (f"; not analyzed (see above): {', '.join(failed)}" if failed else ""))  # fmt: skip
     return 1 if failed else 0
 
 
 def check(options):
-    """Raise an error for options that are wrong for every run, before the first one."""
+    """Raise a ValueError for options that would fail in every run, before the first run is analyzed."""
     check_whole_number("--max_checkpoints", options.max_checkpoints)
     if options.jobs is not None:
         check_whole_number("--jobs", options.jobs)
@@ -66,13 +68,14 @@ def check(options):
 
 
 def runs_on_disk(options):
-    """Return the runs that are asked for and on disk."""
+    """Return the runs on disk that --only and --seeds select."""
     wanted = {run.variant for run in choose_runs(options.only or ["*"])}
     seeds = None if options.seeds is None else parse_seeds(options.seeds)
     runs = [r for r in find_runs(options.root) if r.variant in wanted and (seeds is None or r.seed in seeds)]
     if not runs:
         raise FileNotFoundError(
-            f"none of these runs is below {options.root}: train some, or name their folder with --root"
+            f"the folder {options.root} has no run that --only and --seeds select: train one with "
+            "Training_with_diff_HyperParameters.py, or name the folder of your runs with --root"
         )
     return runs
 
@@ -86,24 +89,32 @@ def parse_options():
         nargs="+",
         default=[],
         metavar="NAME",
-        help="names of variants, * stands for any characters (default: all)",
+        help="names of variants; * stands for any characters (default: all)",
     )
     add("--seeds", help="seeds to analyze, like 0-4 or 0,2,5-7 (default: all)")
     add("--root", default="data", help="folder that holds the model directories (default: %(default)s)")
-    add("--jobs", type=int, help="processes that analyze checkpoints (default: this one, on all its cores)")
+    add(
+        "--jobs",
+        type=int,
+        help="number of parallel processes, each on one core (default: a single process on all cores)",
+    )
     add(
         "--scheduler",
         metavar="ADDRESS",
         help="address of the Dask scheduler of a cluster that analyzes the checkpoints",
     )
-    add("--keep_H", action="store_true", help="keep the activity in files: 23 MB per checkpoint for odr")
+    add(
+        "--keep_H",
+        action="store_true",
+        help="save the activity of all units in files H_<rule>.pkl (23 MB per checkpoint of odr)",
+    )
     add(
         "--max_checkpoints",
         type=int,
         default=MAX_CHECKPOINTS,
         help="maximum number of checkpoints per rule and stage (default: %(default)s)",
     )
-    add("--tasks", nargs="+", default=[], metavar="FILE", help="files that register tasks and variants of your own")
+    add("--tasks", nargs="+", default=[], metavar="FILE", help="Python files that register your own tasks and variants")
     return parser.parse_args()
 
 

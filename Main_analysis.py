@@ -1,12 +1,13 @@
-"""Draw the figures of the paper, and of the dynamics behind them, from a trained run.
+"""Analyze a trained network: draw the figures of the paper and those of the network's dynamics, write a report.
 
     python Main_analysis.py [--modeldir data/6tasks]
-    python Main_analysis.py --formats png pdf svg                    besides png, formats for a manuscript
-    python Main_analysis.py --jobs 4 --keep_H                        checkpoints in processes side by side
-    python Main_analysis.py --scheduler tcp://host:8786 --keep_H     or on a Dask cluster
+    python Main_analysis.py --formats png pdf svg                    also save pdf and svg, for a manuscript
+    python Main_analysis.py --jobs 4 --keep_H                        use 4 processes, and keep activity in files
+    python Main_analysis.py --scheduler tcp://host:8786 --keep_H     the same on a Dask cluster
 
-Without --modeldir, data/6tasks is analyzed, or the bundled data/6tasks_pretrained as long as there is no run of your
-own. Figures go to figure/figure_<name of the model directory>. Comment calls in and out as you need them.
+Without --modeldir, the script analyzes data/6tasks if this folder exists, and the bundled pretrained network
+data/6tasks_pretrained if it does not. Figures are saved in figure/figure_<name of the model directory>. To choose the
+analyses, edit the function `analyze` in this file: comment calls in or out.
 """
 
 import argparse
@@ -22,20 +23,24 @@ from rnn_maturation.sweep.analysis import analyze_checkpoints
 from rnn_maturation.task import load_tasks
 
 # ---- what to analyze ---------------------------------------------------------------------------------------------
-MODEL_DIRS = ["data/6tasks", "data/6tasks_pretrained"]  # the first one that exists, unless --modeldir is given
-MAX_CHECKPOINTS = 30  # of each rule and stage
-SOME_CHECKPOINTS = 6  # of each stage, for saccades
-FEW_CHECKPOINTS = 4  # of each stage, for distractors, which take seconds per checkpoint
-COURSE_CHECKPOINTS = 40  # from the first to the last one, for what is followed over the whole training
-MAX_SAMPLE_UNITS = 1  # pages of single units
+MODEL_DIRS = ["data/6tasks", "data/6tasks_pretrained"]  # without --modeldir: the first of these that exists
+MAX_CHECKPOINTS = 30  # maximum number of checkpoints per rule and stage
+SOME_CHECKPOINTS = 6  # the same for saccades
+FEW_CHECKPOINTS = 4  # the same for distractors, which take seconds per checkpoint
+COURSE_CHECKPOINTS = 40  # checkpoints from the first to the last one, for curves over the whole training
+MAX_SAMPLE_UNITS = 1  # single units drawn per checkpoint, one page each
 ODR_EPOCHS = ["stim1", "delay1"]
 ODRD_EPOCHS = ["stim1", "delay1", "delay2"]
-PERIODS_MS = {"overlap": (1000, 1250), "zero_gap": (1000, 1250), "gap": (1100, 1350)}  # after the stimulus comes on
-GROWTHS = {  # units selective in the first epoch, and their activity in the second
+PERIODS_MS = {
+    "overlap": (1000, 1250),
+    "zero_gap": (1000, 1250),
+    "gap": (1100, 1350),
+}  # in the trial: 250 ms from stimulus onset
+GROWTHS = {  # rule: (epoch in which the units are selective, epoch in which their activity is shown)
     "odr": [("stim1", "stim1"), ("delay1", "delay1"), ("stim1", "delay1")],
     "odrd": [("stim1", "stim1"), ("delay1", "delay1"), ("delay2", "delay2"), ("stim1", "delay1"), ("stim1", "delay2")],
 }
-SHARED_UNITS = [  # units selective in both
+SHARED_UNITS = [  # rule, epoch, rule, epoch: units that are selective in both
     ("odr", "stim1", "odrd", "stim1"), ("odr", "delay1", "odrd", "delay1"), ("odr", "stim1", "odr", "delay1"),
     ("odrd", "stim1", "odrd", "delay2"), ("odr", "stim1", "gap", "stim1"),
 ]  # fmt: skip
@@ -43,10 +48,22 @@ UNIT_TYPES = ("exh_neurons", "mix_neurons")
 
 
 def analyze(model_dir, keep_activity=False, jobs=None, scheduler=None):
-    """Run the analyses of one trained run."""
+    """Run the analyses of one trained run.
+
+    Parameters
+    ----------
+    model_dir : str
+        Model directory of the run.
+    keep_activity : bool
+        Save the activity of all units in files (H_<rule>.pkl).
+    jobs : int, optional
+        Number of parallel processes; by default this process does all the work.
+    scheduler : str, optional
+        Address of the Dask scheduler of a cluster that analyzes the checkpoints instead.
+    """
     hp, log = load_hp(model_dir), load_log(model_dir)
 
-    # Growth of performance (Fig. S7). The stages are chosen from this run itself.
+    # Growth of performance (Fig. S7). The checkpoints of each stage are chosen by the performance of this run.
     ranges = analysis.print_basic_info(hp, log, model_dir, auto_range_select=True, max_trial_num_limit=MAX_CHECKPOINTS)
     ranges = analysis.kept_to_disk(ranges, model_dir)
     # ranges = {"odr": {"early": range(390400, 405760, 1280), "mid": [...], "mature": [...]}}  # or choose them yourself
@@ -54,7 +71,7 @@ def analyze(model_dir, keep_activity=False, jobs=None, scheduler=None):
     course = analysis.evenly_thinned(checkpoint_trials(model_dir), COURSE_CHECKPOINTS)
     rules = [rule for rule in ("odr", "odrd", "overlap", "zero_gap", "gap") if any(ranges.get(rule, {}).values())]
     analysis.gen_task_info(hp, log, model_dir, rules)
-    if keep_activity or jobs is not None or scheduler:  # the activity in files takes 23 MB per checkpoint of odr
+    if keep_activity or jobs is not None or scheduler:  # files of activity take 23 MB per checkpoint of odr
         epochs = {"odr": ODR_EPOCHS, "odrd": ODRD_EPOCHS, **dict.fromkeys(PERIODS_MS, ["stim1"])}
         units = {rule: epochs[rule] for rule in rules}
         analyze_checkpoints(model_dir, units, ranges, keep_activity=keep_activity, jobs=jobs, scheduler=scheduler)
@@ -118,7 +135,8 @@ def analyze(model_dir, keep_activity=False, jobs=None, scheduler=None):
             if rule2 in rules:
                 analysis.seldir_analysis(model_dir, rule1, epoch1, rule2, epoch2, ranges, UNIT_TYPES)
 
-    # Dynamics of the delay: memory time over the training, delays other than the trained one, where the state ends
+    # Dynamics of the delay: growth of the memory time, saccades after delays of other lengths, states that are reached
+    # when a delay does not end
     if "odr" in rules:
         tqdm.write("odr: dynamics of the delay")
         analysis.eigenvalue_growth_analysis(hp, log, model_dir, course, "odr")
@@ -132,9 +150,9 @@ def analyze(model_dir, keep_activity=False, jobs=None, scheduler=None):
     # Which findings of the paper, and of the dynamics, this network reproduces: report.html, report.md, report.json
     tqdm.write("reproduction report")
     analysis.reproduction_report(model_dir)
-    # analysis.reproduction_report(["data/seed0", "data/seed1"])  # counts over several networks
+    # analysis.reproduction_report(["data/seed0", "data/seed1"])  # in how many of these each finding holds
 
-    # Recorded neurons, where you have them (the text format is in the docstrings)
+    # Recorded neurons, if you have some. The docstrings of these functions describe the text files.
     # analysis.real_neuron_dPCA("data/adultFiringRate8trials.txt")
     # analysis.real_neuron_PCA("data/adultneuron.txt")
     # analysis.realneuron_Decoder_analysis("data/adultFiringRate8trials.txt", window_size=10)
@@ -144,18 +162,26 @@ def main():
     """Read the options and analyze the run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     there = next((folder for folder in MODEL_DIRS if Path(folder).is_dir()), MODEL_DIRS[0])
-    parser.add_argument("--modeldir", default=there, help="model directory of the run (default here: %(default)s)")
+    parser.add_argument(
+        "--modeldir", default=there, help="model directory of the run (default in this folder: %(default)s)"
+    )
     parser.add_argument(
         "--formats",
         nargs="+",
         default=figures.FORMATS,
         choices=figures.KNOWN_FORMATS,
-        help="file formats of the figures",
+        help=f"file formats of the figures (default: {' '.join(figures.FORMATS)})",
     )
-    parser.add_argument("--keep_H", action="store_true", help="keep the activity in files")
-    parser.add_argument("--jobs", type=int, help="processes that analyze checkpoints (default: this one, on all cores)")
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="address of a Dask cluster that analyzes checkpoints")
-    parser.add_argument("--tasks", nargs="+", default=[], metavar="FILE", help="files that register tasks of your own")
+    parser.add_argument("--keep_H", action="store_true", help="save the activity of all units in files H_<rule>.pkl")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        help="number of parallel processes, each on one core (default: a single process on all cores)",
+    )
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="address of the Dask scheduler of a cluster")
+    parser.add_argument(
+        "--tasks", nargs="+", default=[], metavar="FILE", help="Python files that register your own tasks"
+    )
     options = parser.parse_args()
     model_dir = options.modeldir
     start = time.monotonic()

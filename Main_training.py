@@ -1,8 +1,8 @@
-"""Train the network of the paper on its six tasks, and save its maturation in data/6tasks.
+"""Train the network of the paper on its six tasks; save its checkpoints and its log in a model directory.
 
     python Main_training.py [--modeldir data/6tasks] [--seed 0] [--max_trials N] [--threads N] [--overwrite]
 
-If a run was stopped, the same command goes on with it.
+To resume a run that was stopped, give the same command again.
 """
 
 import argparse
@@ -13,9 +13,9 @@ from rnn_maturation.hyperparameters import complete_hp
 from rnn_maturation.task import load_tasks
 from rnn_maturation.train import TrainingDiverged, train
 
-# ---- the main run: change what you like, and give the changed run another model directory ------------------------
-RULESET = "all_new"  # overlap, zero_gap, gap, odr, odrd, gap500
-RULES = ["overlap", "zero_gap", "gap", "odr", "odrd", "gap500"]  # the rules to train, all at once
+# ---- settings of the main run; a run with other settings needs another model directory (--modeldir) --------------
+RULESET = "all_new"  # rules that have an input channel: overlap, zero_gap, gap, odr, odrd, gap500
+RULES = ["overlap", "zero_gap", "gap", "odr", "odrd", "gap500"]  # rules to train; each batch is of one rule
 DISPLAY_STEP = 20  # training steps between two checkpoints; with 64 trials per step, 1,280 trials
 HP = {
     "activation": "softplus",
@@ -26,28 +26,36 @@ HP = {
     "use_separate_input": False,
     "target_perf": 0.995,  # training ends when every rule performs better than this
 }
-MAX_TRIALS = 10_000_000  # maximum number of trials, for a network that does not learn
+MAX_TRIALS = 10_000_000  # training ends after so many trials even if the target performance is not reached
 
 
 def main():
-    """Train as the command line says; exit with 0 if all went well."""
+    """Train with the options of the command line; exit with status 1 or 2 after an error, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--modeldir", default="data/6tasks", help="model directory, where the run is saved (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of initial weights, trials and noise (default: 0)")
     parser.add_argument(
-        "--max_trials", type=int, default=MAX_TRIALS, help="maximum number of trials (default: %(default)s)"
+        "--max_trials",
+        type=int,
+        default=MAX_TRIALS,
+        help="training ends after this number of trials at the latest (default: %(default)s)",
     )
     parser.add_argument("--threads", type=int, help="number of processor cores to use (default: all)")
-    parser.add_argument("--overwrite", action="store_true", help="delete the run that is in modeldir and start anew")
-    parser.add_argument("--tasks", nargs="+", default=[], metavar="FILE", help="files that register tasks of your own")
+    parser.add_argument("--overwrite", action="store_true", help="delete the run in --modeldir and train it again")
+    parser.add_argument(
+        "--tasks", nargs="+", default=[], metavar="FILE", help="Python files that register your own tasks"
+    )
     options = parser.parse_args()
     try:
         load_tasks(options.tasks)
         batch_size = complete_hp({"ruleset": RULESET, **HP})["batch_size_train"]
         if options.max_trials < batch_size:
-            parser.error(f"--max_trials {options.max_trials} is less than the {batch_size} trials of one training step")
+            parser.error(
+                f"--max_trials {options.max_trials} is less than the {batch_size} trials of one training step: "
+                f"give at least {batch_size}"
+            )
         train(
             options.modeldir,
             hp=HP,

@@ -1,12 +1,12 @@
-"""Train variants of the network, with several seeds, side by side on this machine or on a Dask cluster.
+"""Train variants of the network with one or more seeds each, many runs in parallel, here or on a Dask cluster.
 
     python Training_with_diff_HyperParameters.py --list
     python Training_with_diff_HyperParameters.py --only set1_exp1 indi_* --seeds 0-4
     python Training_with_diff_HyperParameters.py --only 6tasks --seeds 0-9 --jobs 4
     python Training_with_diff_HyperParameters.py --scheduler tcp://host:8786
 
-The same command again continues runs that were stopped. How each run ended is in <root>/sweep.csv. The table of
-variants is in rnn_maturation/sweep/variants.py.
+To resume runs that were stopped, give the same command again. The table <root>/sweep.csv (default: data/sweep.csv)
+says how each run ended. The variants are defined in rnn_maturation/sweep/variants.py.
 """
 
 import argparse
@@ -21,9 +21,16 @@ from rnn_maturation.task import load_tasks
 
 
 def main():
-    """Train the runs that the options choose; return the exit code."""
+    """Train the runs that the options select and return the exit status.
+
+    Returns
+    -------
+    int
+        0: every run was trained, reached its maximum number of trials or diverged. 1: a run was refused, failed, or is
+        being trained by another process. 130: the runs were stopped.
+    """
     options = parse_options()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, for batch systems
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # batch systems send SIGTERM: treat it like Ctrl-C
     try:
         load_tasks(options.tasks)
         if options.list:
@@ -61,34 +68,41 @@ def parse_options():
         nargs="+",
         default=[],
         metavar="NAME",
-        help="names of variants, * stands for any characters (default: all except the main run)",
+        help=f"names of variants; * stands for any characters (default: all except the main run, {MAIN_RUN})",
     )
     add("--seeds", default="0", help="seeds to train, like 0-4 or 0,2,5-7 (default: 0)")
     add("--root", default="data", help="folder that holds the model directories (default: %(default)s)")
-    add("--jobs", type=int, help="runs at the same time (default: as many as cores and memory allow)")
+    add("--jobs", type=int, help="number of runs at the same time (default: as many as cores and memory allow)")
     add("--threads", type=int, help="processor cores per run (default: an equal share)")
     add(
         "--scheduler", metavar="ADDRESS", help="address of the Dask scheduler of a cluster that trains the runs instead"
     )
     add("--max_trials", type=int, help="maximum number of trials of each run (default: as in the table of variants)")
     add("--slim", action=argparse.BooleanOptionalAction, default=True,
-        help="keep the optimizer's state only in the newest checkpoint: a third of the disk space")  # fmt: skip
-    add("--hp", nargs="+", default=[], metavar="KEY=VALUE", help="hyper-parameters to change in all runs")
+        help="keep the optimizer's state only in the newest checkpoint, which saves two thirds of the disk space "
+        "(default: --slim)")  # fmt: skip
+    add(
+        "--hp",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="hyper-parameters to change in all runs, such as n_rnn=128",
+    )
     add(
         "--display_step",
         type=int,
         default=PAPER_DISPLAY_STEP,
-        help="optimizer steps between checkpoints (default: %(default)s)",
+        help="training steps between two checkpoints (default: %(default)s)",
     )
-    add("--tasks", nargs="+", default=[], metavar="FILE", help="files that register tasks and variants of your own")
+    add("--tasks", nargs="+", default=[], metavar="FILE", help="Python files that register your own tasks and variants")
     return parser.parse_args()
 
 
 def parse_hp(text):
-    """Return the key and the value of KEY=VALUE; the value is written as in hp.json, or is a word."""
+    """Split KEY=VALUE; the value is read as JSON, as in hp.json, or else taken as a string."""
     key, separator, value = text.partition("=")
     if not separator:
-        raise ValueError(f"--hp takes KEY=VALUE, got {text!r}")
+        raise ValueError(f"--hp takes KEY=VALUE, such as n_rnn=128, not {text!r}")
     try:
         return key, json.loads(value)
     except ValueError:
@@ -96,13 +110,13 @@ def parse_hp(text):
 
 
 def print_variants():
-    """Print what differs in each variant."""
+    """Print how each variant differs from the common settings, and its maximum number of trials."""
     for name, variant in VARIANTS.items():
         differs = [f"{key} {value}" for key, value in variant.hp.items()]
         if variant.ruleset != PAPER_RULESET:
             differs.append(f"rule set {variant.ruleset}")
         differs.append("rules " + " ".join(variant.trained_rules))
-        note = "; trained only when named" if name == MAIN_RUN else ""
+        note = "; trained only if --only names it" if name == MAIN_RUN else ""
         print(f"{name:15s}{', '.join(differs)} (at most {variant.max_trials:,} trials{note})")
 
 

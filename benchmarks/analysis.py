@@ -1,10 +1,10 @@
-"""Measure how fast the analyses are beside plain implementations, and compare the results of both.
+"""Measure how much faster the analyses are than plain implementations, and compare the results of both.
 
     python -m benchmarks.analysis [--modeldir data/6tasks_pretrained] [--full]      about 3 minutes on two cores
     python -m benchmarks.analysis --whole [--modeldir data/6tasks]                  Main_analysis.py, time and memory
 
-A plain implementation that takes minutes is run for a part of the training windows or penalties, and its time is
-scaled up; --full runs all of it.
+A plain implementation that takes minutes is run for only some of the training windows or penalties, and its time is
+scaled up. With --full it is run for all of them.
 """
 
 import argparse
@@ -33,7 +33,7 @@ N_CHECKPOINTS = 20  # for compute_H
 
 
 def plain_selectivity(activity, locations, epochs, epoch):
-    """Return p of the ANOVA (n_units,) and of the t-tests (n_units, n_locations), computed unit by unit."""
+    """Return the p-values of the ANOVA (n_units,) and the t-tests (n_units, n_locations), computed unit by unit."""
     fix, stim, rate = (slice(*epochs[name]) for name in ("fix1", "stim1", epoch))
     p_anova, p_ttest = [], []
     for unit in range(activity.shape[2]):
@@ -50,7 +50,7 @@ def plain_selectivity(activity, locations, epochs, epoch):
 
 
 def plain_activity(hp, model_dir, trial_num):
-    """Return the activity of a checkpoint, computed in a graph and a session of its own."""
+    """Return the activity of a checkpoint, computed in a separate graph and session."""
     import tensorflow as tf
 
     from rnn_maturation.analysis.conditions import test_trials
@@ -119,7 +119,7 @@ def plain_psths(activity, locations, neuron_info, fixation):
 
 
 def timed(action, *arguments, repeats=1):
-    """Return the result and the shortest time of some runs, in s."""
+    """Return the result of an action and the shortest time of `repeats` runs, in s."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -221,7 +221,9 @@ def compare(model_dir, everything):
 
     hp, trials = load_hp(model_dir), checkpoint_trials(model_dir)
     if hp is None or not trials:
-        sys.exit(f"benchmarks.analysis: {model_dir} has no trained run; name one with --modeldir")
+        sys.exit(
+            f"benchmarks.analysis: {model_dir} has no trained run: name the model directory of a run with --modeldir"
+        )
     activity, info = Get_H(hp, model_dir, trials[-1], RULE), task_info(hp, model_dir, RULE)
     print(f"{model_dir}, {RULE}, activity {activity.shape}\n{'':58s} {'plain s':>9s} {'here s':>9s} {'ratio':>9s}")
     neuron_info = compare_selectivity(activity, info)
@@ -253,9 +255,9 @@ def run_main_analysis(model_dir):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--modeldir", default="data/6tasks_pretrained")
+    parser.add_argument("--modeldir", default="data/6tasks_pretrained", help="model directory (default: %(default)s)")
     parser.add_argument("--full", action="store_true", help="run the plain implementations completely")
-    parser.add_argument("--whole", action="store_true", help="run Main_analysis.py on the model instead")
+    parser.add_argument("--whole", action="store_true", help="measure Main_analysis.py on the model directory instead")
     options = parser.parse_args()
     if options.whole:
         run_main_analysis(options.modeldir)

@@ -1,10 +1,10 @@
-"""How fast fixed points and eigenvalues of a checkpoint are found, beside Newton's method for each start alone.
+"""Measure how much faster the fixed points of a checkpoint are found than by a separate Newton iteration per start.
 
     python -m benchmarks.dynamics [--modeldir data/6tasks_pretrained] [--pairs 5]      about a minute on one core
 
-Both ways take the same 64 starts of ODR's delay1, the same tolerance and the same line search; the plain one factorizes
-the Jacobian of each start in each Newton step, and knows nothing of the others. Eigenvalues are the same in both. Times
-are processor time on one core, medians over pairs that follow each other.
+Both methods use the same 64 starts in delay1 of ODR, the same tolerance and the same line search, and both compute the
+eigenvalues at a fixed point. The plain method treats each start separately and factorizes its Jacobian in each Newton
+step. The two are measured in turn. Times are processor time on one core, medians over pairs of measurements.
 """
 
 import argparse
@@ -33,7 +33,7 @@ RULE, EPOCH = "odr", "delay1"
 
 
 def plain_newton(network, drive, start):
-    """Newton's method with a line search from one start: its end and whether it converged."""
+    """Return the end of Newton's method with a line search from one start, and whether it converged."""
     state, identity = start, np.eye(network.n_state)
     residual = network.residual(state, drive)
     for _ in range(MAX_ITERATIONS):
@@ -54,7 +54,7 @@ def plain_newton(network, drive, start):
 
 
 def plain(network, task):
-    """Return the eigenvalues of one fixed point and the number of starts that converged, the plain way."""
+    """Return the eigenvalues of one fixed point and the number of starts that converged, by the plain method."""
     states = network.run(task.inputs)
     starts, drive = starts_of(network, task, EPOCH, states[:, ::8]), network.drive(task.held(EPOCH))
     ends = [plain_newton(network, drive, start) for start in starts]
@@ -63,7 +63,7 @@ def plain(network, task):
 
 
 def shared(network, task):
-    """Return the same with `fixed_points_at`."""
+    """Return the same as `plain`, computed by `fixed_points_at`."""
     found = fixed_points_at(network, task, EPOCH, network.run(task.inputs), with_slow_points=False)
     return found.eigenvalues[0], found.n_converged
 
@@ -75,10 +75,10 @@ def seconds(function, *arguments):
 
 
 def main():
-    """Run both ways on two checkpoints and print a table."""
+    """Run both methods on two checkpoints and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--modeldir", default="data/6tasks_pretrained")
-    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--modeldir", default="data/6tasks_pretrained", help="model directory (default: %(default)s)")
+    parser.add_argument("--pairs", type=int, default=5, help="pairs of measurements (default: %(default)s)")
     options = parser.parse_args()
     hp, trials = load_hp(options.modeldir), checkpoint_trials(options.modeldir)
     task = task_input(RULE, hp)

@@ -1,10 +1,10 @@
-"""Whether memory grows over the analysis of 500 checkpoints of five rules in one process.
+"""Measure whether memory grows while one process analyzes 500 checkpoints of five rules.
 
     python -m benchmarks.memory [--checkpoints 500] [--units 256]
 
-A network is trained for one step. Links to its two checkpoints stand for all the others, because their content does not
-matter here. For each, activity is computed, units are classified in five rules, and only neuron_info is kept.
-Memory over the checkpoints of a training run: python -m benchmarks.training --saves 1000
+A network is trained for one step. All checkpoints are links to its two checkpoints, because their content does not
+matter here. For each checkpoint and rule, the activity is computed and units are classified; only neuron_info is kept.
+The memory of a training run is measured with: python -m benchmarks.training --saves 1000
 """
 
 import argparse
@@ -41,9 +41,9 @@ def many_checkpoints(model_dir, n_checkpoints, n_units):
 
 
 def main():
-    """Analyze round after round; exit with status 1 if memory grows."""
+    """Analyze round after round; exit with status 1 if memory grows by `LIMIT_MB` or more."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoints", type=int, default=500, help="how many (default: %(default)s)")
+    parser.add_argument("--checkpoints", type=int, default=500, help="number of checkpoints (default: %(default)s)")
     parser.add_argument("--units", type=int, default=256, help="units of the network (default: %(default)s)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

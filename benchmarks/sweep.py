@@ -1,11 +1,12 @@
-"""How training runs best share the cores, and what a task costs beyond its work.
+"""Measure how training runs share the cores best, and how long it takes to hand out a piece of work.
 
     python -m benchmarks.sweep throughput [--pairs 3] [--intervals 6]      about 6 minutes on two cores
     python -m benchmarks.sweep overhead [--tasks 500]                      half a minute; needs dask.distributed
 
-Throughput: two main runs side by side with half of the cores each, against one with all of them. They take turns; the
-ratio is the median over pairs. Start-up is left out: only trials between the second and the last evaluation count.
-Overhead: tasks that do nothing, handed out as a sweep hands out runs and checkpoints.
+throughput compares two main runs side by side, each with half of the cores, with one main run on all cores. The two are
+measured in turn, and the ratio is the median over pairs. Start-up is left out: only trials between the second and the
+last evaluation count. overhead hands out tasks that do nothing, in the way in which a sweep hands out runs and
+checkpoints.
 """
 
 import argparse
@@ -41,7 +42,7 @@ def train(n_runs, threads, intervals):
 
 
 def throughput(pairs, intervals):
-    """Print how many trials per second two runs side by side get through, and one run alone."""
+    """Print the trials per second of two runs side by side and of one run alone."""
     cores = n_cores()
     half = max(1, cores // 2)
     ratios = []
@@ -111,7 +112,7 @@ def start_up():
 
 
 def overhead(n_tasks):
-    """Print what a task costs beyond its work, here and on a Dask cluster."""
+    """Print how long it takes to hand out a task on this machine and on a Dask cluster."""
     with LocalJobs(2) as where:
         print_times("this machine, 2 jobs", ms_per_task(where, n_tasks))
     with tempfile.TemporaryDirectory() as folder, dask_cluster(folder) as address:
@@ -130,14 +131,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("throughput")
-    command.add_argument("--pairs", type=int, default=3, help="comparisons (default: %(default)s)")
+    command.add_argument("--pairs", type=int, default=3, help="number of comparisons (default: %(default)s)")
     command.add_argument(
         "--intervals",
         type=int,
         default=6,
         help=f"length of each run, in intervals of {PAPER_INTERVAL:,} trials (default: %(default)s)",
     )
-    commands.add_parser("overhead").add_argument("--tasks", type=int, default=500, help="(default: %(default)s)")
+    command = commands.add_parser("overhead")
+    command.add_argument("--tasks", type=int, default=500, help="number of tasks (default: %(default)s)")
     options = vars(parser.parse_args())
     {"throughput": throughput, "overhead": overhead}[options.pop("command")](*options.values())
 

@@ -1,12 +1,14 @@
-"""How fast training is, beside the plain formulation, and how much memory it takes.
+"""Measure how much faster training is than in a plain implementation, and how much memory it takes.
 
     python -m benchmarks.training [--pairs 7] [--intervals 4]      speed, about 4 minutes on two cores
-    python -m benchmarks.training --saves 500                      memory over so many checkpoints (Linux)
+    python -m benchmarks.training --saves 500                      memory over 500 checkpoints (Linux)
 
-The yardstick is the network as it is usually written: one while_loop over [x, h] concatenated, noise drawn in each
-step, gradients by tf.gradients, a rule evaluated in 16 separate batches, trials built one by one, the graph's
-description written with each checkpoint. It and the package run in processes of their own and take turns; a ratio is
-the median over pairs. The limit is the time that the products of matrices alone would take at this machine's best rate.
+The plain implementation is the network as it is usually written: one while_loop over the concatenated [x, h], noise
+drawn in each step, gradients from tf.gradients, 16 separate batches to evaluate a rule, trials built one by one, and
+the description of the graph written with every checkpoint. The plain implementation and the package run in two
+processes and are measured in turn. The ratio (plain time / time of the package) is the median over pairs. The limit is
+the time that the matrix products alone would take at the best rate of this machine; "at limit" is the ratio that a
+program at this limit would have.
 """
 
 import argparse
@@ -36,11 +38,11 @@ RULES = rules_dict[PAPER_RULESET]
 HP = {**PAPER_HP, "target_perf": 1.0}  # training does not end by itself
 
 
-# ------------------------------------------------------------------------------------------------ the yardstick
+# ---------------------------------------------------------------------------------------- the plain implementation
 
 
 def plain_trials(rule, hp, batch_size):
-    """x, y, mask of a batch, built trial by trial."""
+    """Return x, y and the cost mask of a batch, built trial by trial."""
     from rnn_maturation.task import TAIL, TASKS, antisaccade
 
     rng, dt, n_ring = hp["rng"], hp["dt"], hp["n_eachring"]
@@ -80,7 +82,7 @@ def plain_trials(rule, hp, batch_size):
 
 
 class PlainNetwork:
-    """The leaky RNN of the package's Model, in the plain formulation and with the same initial weights."""
+    """The leaky RNN of the package's `Model` in the plain implementation, with the same initial weights."""
 
     def __init__(self, hp):
         from rnn_maturation.network import Model
@@ -190,7 +192,7 @@ def fast_worker(requests):
         training.evaluate_rule(session, model, rule, training.evaluation_trials(rule, hp), step=0)
 
     def interval(n_intervals):
-        """Seconds of the next intervals of a real run, which goes on from call to call; the first one warms up."""
+        """Return the times (s) of the next intervals of a run that each call resumes; the first one warms up."""
         steps_done[0] += PAPER_DISPLAY_STEP * (n_intervals + 1)
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
             log = training.train(folder.name, hp=HP, max_steps=steps_done[0], display_step=PAPER_DISPLAY_STEP)
@@ -207,7 +209,7 @@ def fast_worker(requests):
 
 
 def serve(requests, actions):
-    """Answer (action, argument) with its result until told to stop; then with the peak memory in MB."""
+    """Answer each request (action, argument) with its result, and the last one, None, with the peak memory (MB)."""
     while (request := requests.recv()) is not None:
         action, argument = request
         requests.send(actions[action](argument))
@@ -215,7 +217,7 @@ def serve(requests, actions):
 
 
 def matrix_rate():
-    """Best rate of large float32 products on all cores, in operations a second."""
+    """Return the best rate of large float32 products on all cores, in operations per second."""
     from rnn_maturation.tensorflow1 import tf, tf1
 
     n, repeats = 2048, 8
@@ -235,7 +237,7 @@ def matrix_worker(requests):
 
 
 def operations(rule, hp, n_trials, training):
-    """Floating-point operations of the products of matrices in a training step or an evaluation."""
+    """Return the number of floating-point operations in the matrix products of a training step or an evaluation."""
     n_time = sum(int(ms / hp["dt"]) for ms in (*TASKS[rule].epochs.values(), TAIL))
     forward = hp["n_rnn"] * (hp["n_rnn"] + hp["n_input"] + hp["n_output"])
     backward = hp["n_rnn"] * (2 * hp["n_rnn"] + hp["n_input"] + 2 * hp["n_output"]) if training else 0
@@ -297,7 +299,7 @@ def resident_mb():
 
 
 def measure_memory(n_saves):
-    """Resident memory during a run of 256 units with a checkpoint each step."""
+    """Print the resident memory during a run of 256 units with a checkpoint after every step."""
     from rnn_maturation import model_directory
     from rnn_maturation.train import train
 
@@ -318,9 +320,11 @@ def measure_memory(n_saves):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=7, help="pairs of measurements a row")
-    parser.add_argument("--intervals", type=int, default=4, help="pairs of whole intervals")
-    parser.add_argument("--saves", type=int, help="measure memory over so many checkpoints instead")
+    parser.add_argument("--pairs", type=int, default=7, help="pairs of measurements per row (default: %(default)s)")
+    parser.add_argument(
+        "--intervals", type=int, default=4, help="pairs of measured 1,280-trial intervals (default: %(default)s)"
+    )
+    parser.add_argument("--saves", type=int, help="measure memory over this number of checkpoints instead of speed")
     options = parser.parse_args()
     if options.saves:
         measure_memory(options.saves)

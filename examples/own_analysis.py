@@ -2,8 +2,8 @@
 
     python -m examples.own_analysis --modeldir data/6tasks_pretrained
 
-For each checkpoint the population sparseness (Treves & Rolls, Network 2:371, 1991) of the activity in an epoch is
-computed: 1 when all units fire at the same rate, 1 / (number of units) when a single unit fires.
+For each checkpoint it computes the population sparseness (Treves & Rolls, Network 2:371, 1991) of the activity in an
+epoch. The sparseness is 1 if all units fire at the same rate, and 1 / (number of units) if a single unit fires.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import matplotlib
 
-matplotlib.use("Agg")  # files only, no window
+matplotlib.use("Agg")  # draw into files, open no window
 
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
@@ -22,11 +22,12 @@ from rnn_maturation.tools import load_hp, load_log  # noqa: E402
 
 
 def compute_sparseness(activity, steps):
-    """Compute the population sparseness: arrays in, a number out.
+    """Compute the population sparseness of the activity in an epoch.
 
     Parameters
     ----------
     activity : (n_time, n_trials, n_units) array
+        Firing rates.
     steps : slice
         Time steps of the epoch.
 
@@ -69,7 +70,9 @@ def sparseness_analysis(hp, log, model_dir, ranges, rule, epoch, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--modeldir", default="data/6tasks_pretrained")
-    parser.add_argument("--checkpoints", type=int, default=10, help="of each stage at most (default: %(default)s)")
+    parser.add_argument(
+        "--checkpoints", type=int, default=10, help="checkpoints per stage at most (default: %(default)s)"
+    )
     options = parser.parse_args()
     hp, log = load_hp(options.modeldir), load_log(options.modeldir)
     ranges = analysis.print_basic_info(hp, log, options.modeldir, auto_range_select=True)

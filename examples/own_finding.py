@@ -2,7 +2,7 @@
 
     python -m examples.own_finding data/6tasks_pretrained
 
-It is judged as the findings of the reproduction report are, for one network or several.
+The finding is judged in the same way as those of the reproduction report, for one network or several.
 """
 
 import argparse
@@ -18,15 +18,15 @@ MINE = Group("Stability")
 
 @MINE.finding(
     claim="Once mature, ODR rarely falls back",
-    shown="{share:.3f} of the evaluations after maturity below .90",
+    shown="{share:.3f} of the evaluations after maturity are below .90",
     criterion="at most .10 of the evaluations after the first smoothed .95 are below .90",
-    reason="A network that has learned the task scatters by .01 to .02 between evaluations of 512 trials.",
+    reason="Evaluations (512 trials) of a network that has learned the task differ by .01 to .02 in performance.",
     needs=("share",),
     holds=lambda numbers: numbers["share"] <= 0.10,
 )
 def odr_stays_mature(run):
     """Measure the share of evaluations below .90 after ODR is mature."""
-    mature = run.crossing("odr", "mature")  # position in the log; None when it never is
+    mature = run.crossing("odr", "mature")  # position in the log; None if ODR is never mature
     if mature is None:
         raise NotDecidable("ODR is never mature")
     later = run.performance("odr")[mature:]

@@ -1,17 +1,17 @@
-"""Recorded neurons of your own: the analyses of this program on activity that does not come from it.
+"""Analyze recorded neurons of your own with the analyses of this program.
 
     python -m examples.own_recording
 
-Every analysis has a function that takes arrays and knows no files. Here two recording sessions are made up, of a young
-and of an adult animal: 40 neurons, 8 locations, 12 trials of each location, an ODR task with a delay of 1.5 s. Replace
-`made_up_session` with a function that reads your data.
+Every analysis has a function that takes arrays and needs no files. This example makes up two recording sessions in an
+ODR task with a delay of 1.5 s, one of a young and one of an adult animal. Each session has 40 neurons, 8 locations and
+12 trials per location. For your own recording, replace `made_up_session` with a function that reads your data.
 """
 
 from pathlib import Path
 
 import matplotlib
 
-matplotlib.use("Agg")  # files only, no window
+matplotlib.use("Agg")  # draw into files, open no window
 
 import numpy as np  # noqa: E402
 
@@ -24,18 +24,19 @@ from rnn_maturation.analysis.tuning import compute_tuning  # noqa: E402
 DT = 20  # ms per bin
 EPOCHS_MS = {"fix1": (0, 1000), "stim1": (1000, 1500), "delay1": (1500, 3000)}
 EPOCHS = {name: (start // DT, end // DT) for name, (start, end) in EPOCHS_MS.items()}  # in bins
-N_LOCATIONS, N_TRIALS, N_NEURONS = 8, 12, 40  # trials of each location
+N_LOCATIONS, N_TRIALS, N_NEURONS = 8, 12, 40  # N_TRIALS: per location
 FOLDER = Path("figure/own_recording")
 
 
 def made_up_session(delay_gain, seed):
-    """Make up a session: spike counts in bins, divided by the bin width.
+    """Make up a recording session. Firing rates are spike counts per bin, divided by the bin width.
 
     Parameters
     ----------
     delay_gain : float
         How strongly the neurons respond in the delay, relative to their cue response.
     seed : int
+        Seed of the random numbers.
 
     Returns
     -------
@@ -61,7 +62,7 @@ def made_up_session(delay_gain, seed):
 def main():
     FOLDER.mkdir(parents=True, exist_ok=True)
     sessions = {"young": made_up_session(delay_gain=0.2, seed=1), "adult": made_up_session(delay_gain=0.6, seed=2)}
-    stages = {"early": ["young"], "mature": ["adult"]}  # which sessions make a stage
+    stages = {"early": ["young"], "mature": ["adult"]}  # the sessions of each stage
     performance = {"young": 0.62, "adult": 0.91}
 
     # Which neurons are selective in the delay, and for which location?

@@ -1,4 +1,4 @@
-"""Two tasks that are not in the package: how a task of your own is written, registered, trained and analyzed.
+"""Two tasks that are not in the package show how to write, register, train and analyze a task of your own.
 
     python Training_with_diff_HyperParameters.py --tasks examples/own_tasks.py --only random_delay
     python Analysis_with_diff_HyperParameters.py --tasks examples/own_tasks.py --only random_delay
@@ -17,28 +17,28 @@ SHORTEST_DELAY, LONGEST_DELAY = 500, 2500  # ms, both included
 
 
 def draw_delay(rng):
-    """Draw the delay of a batch of trials, whole ms."""
+    """Draw the delay of a batch of trials, in whole ms."""
     return {"delay1": rng.randint(SHORTEST_DELAY, LONGEST_DELAY + 1)}
 
 
 register_task(
     "odr_random_delay",
-    # the delay of 1500 ms is that of tests and evaluations, as in odr, with which it is to be compared
+    # Tests and evaluations use the delay of this row. It is that of odr, so that the two tasks can be compared.
     Task("ODR random delay", {"fix1": 1000, "stim1": 500, "delay1": 1500}, draw_epochs=draw_delay),
 )
 register_ruleset("all_new_random_delay", six_tasks_with("odr_random_delay"))
 
-# ---- ODR with two items shown at once; a cue after the delay tells which one is to be answered ---------------------
+# ---- ODR with two items shown at once; a cue after the delay tells which of them is the target ---------------------
 
-WEAK = 0.5  # strength of the second item, beside 1 of the first one
-CUE_FIRST, CUE_SECOND = 0.0, np.pi  # where the cue is shown, rad: it does not tell where the item was
+WEAK = 0.5  # strength of the second item; the first one has strength 1
+CUE_FIRST, CUE_SECOND = 0.0, np.pi  # direction of the cue, rad; it does not depend on where the items were
 
 
 def draw_two_items(trial, stim1, is_test):
     """Show a strong and a weak item at once, then a cue; the response is a saccade to the item that was cued.
 
-    In test mode the items are opposite to each other, and 8 trials with the strong one cued are followed by 8 with the
-    weak one.
+    In test mode the items are opposite to each other. Blocks of 8 trials in which the strong item is cued alternate
+    with blocks of 8 trials in which the weak item is cued.
     """
     n_trials, n_ring = trial.batch_size, trial.n_eachring
     if is_test:

@@ -1,7 +1,7 @@
 """Check that this installation works: ``python -m rnn_maturation``.
 
-It prints the versions, cores and GPUs in use, restores the bundled pretrained network and runs it once on each of its
-rules. Every rule has to perform as it did when the network was trained.
+It prints the versions, cores and GPUs in use. Then it restores the bundled pretrained network and runs it on 512 trials
+of each of its rules. The performance in each rule must be close to the one that was logged during training.
 """
 
 import platform
@@ -20,7 +20,7 @@ from rnn_maturation.task import generate_evaluation, rule_name
 
 MODEL_DIR = "data/6tasks_pretrained"
 PACKAGES = ("tensorflow", "numpy", "scipy", "pandas", "statsmodels", "scikit-learn", "matplotlib")
-TOLERANCE = 0.06  # two evaluations of 512 trials of one network differ by less: six standard errors at .975
+TOLERANCE = 0.06  # between two evaluations (512 trials each): six standard errors of their difference at .975
 
 
 def main():
@@ -38,7 +38,8 @@ def main():
     try:
         hp, log = load_hp(MODEL_DIR), load_log(MODEL_DIR)
     except (FileNotFoundError, ValueError) as error:
-        print(f"The bundled network cannot be read: {error}\nRun this command in the folder of the program.")
+        print(f"The bundled network cannot be read: {error}")
+        print("Run this command in the folder of the program, where Main_training.py is.")
         return 1
     return 0 if all(list(_works(hp, log))) else 1
 
@@ -46,7 +47,8 @@ def main():
 def _works(hp, log):
     """Yield for each rule whether the bundled network, at its last checkpoint, performs as logged."""
     trial_num = log["trials"][-1]
-    print(f"bundled network {MODEL_DIR}, checkpoint {trial_num}; performance over 512 trials now, and as logged:")
+    print(f"Bundled network {MODEL_DIR}, checkpoint {trial_num}. Performance in 512 trials, measured now and logged")
+    print(f"during training; they count as equal if they differ by at most {TOLERANCE}, which can be chance:")
     model = Model(MODEL_DIR, hp=hp)
     with tf.compat.v1.Session() as session:
         model.restore(f"{MODEL_DIR}/{trial_num}")
@@ -66,5 +68,9 @@ def _works(hp, log):
 
 if __name__ == "__main__":
     status = main()
-    print("The installation works." if status == 0 else "The installation does not work as it should.")
+    if status == 0:
+        print("The installation works.")
+    else:
+        print("The installation does not work as it should, see above. If a rule is not as logged, install")
+        print("requirements.txt in a new environment and try again.")
     sys.exit(status)

@@ -1,12 +1,13 @@
 """A checkpoint folder: how it is written, read and slimmed.
 
-A folder appears whole or not at all: it is written beside its final place, forced to the disk and then renamed. It has
-the files of a TensorFlow checkpoint, which TensorFlow 1 and the original program read as well:
+A folder appears complete or not at all: it is written under a temporary name, forced to the disk and then renamed. It
+has the files of a TensorFlow checkpoint, which TensorFlow 1 and the original program can read too:
 
     checkpoint, model.ckpt.index, model.ckpt.data-00000-of-00001, model.ckpt.meta
 
-and small text files of the caller's. Until it is slimmed, a slimmable checkpoint has in addition variables.ckpt.index
-and variables.ckpt.data-00000-of-00001: what model.ckpt is to be without the optimizer's state.
+and small text files that the caller adds. Until it is slimmed, a slimmable checkpoint also has variables.ckpt.index
+and variables.ckpt.data-00000-of-00001. These files lack the optimizer's state; slimming puts them in the place of the
+files of model.ckpt.
 """
 
 import contextlib
@@ -51,20 +52,21 @@ def read_checkpoint(folder):
     prefix = folder / CHECKPOINT_NAME
     if not prefix.with_name(f"{CHECKPOINT_NAME}.index").exists():
         raise FileNotFoundError(
-            f"no checkpoint in {folder}: {CHECKPOINT_NAME}.index is missing there; give the folder of a trial number, "
-            "as training writes them"
+            f"no checkpoint in {folder}: the file {CHECKPOINT_NAME}.index is missing; give the folder of a checkpoint, "
+            "for example data/6tasks/1280"
         )
     try:
         if tf.io.gfile.glob(f"{prefix}.index"):
             return _arrays(prefix)
-        with tempfile.TemporaryDirectory() as copy:  # TensorFlow takes the path for a pattern, in which [ is special
+        with tempfile.TemporaryDirectory() as copy:  # TensorFlow reads the path as a pattern, where [ is special
             for file in folder.glob(f"{CHECKPOINT_NAME}.*"):
                 shutil.copy(file, copy)
             return _arrays(Path(copy) / CHECKPOINT_NAME)
     except (tf.errors.OpError, RuntimeError, ValueError, SystemError, IndexError) as error:  # IndexError: too short
         raise ValueError(
             f"the checkpoint {prefix} is damaged ({str(error).splitlines()[0][:120]}): delete the folder {folder} and "
-            "restore another trial number, or train again: training goes on from the last whole checkpoint"
+            "restore another trial number, or give the training command again, which resumes from the last complete "
+            "checkpoint"
         ) from error
 
 
@@ -74,14 +76,14 @@ def _arrays(prefix):
 
 
 def difference(stored, variables):
-    """Say in words how the arrays of a checkpoint differ from the variables of a network.
+    """Describe how the arrays of a checkpoint differ from the variables of a network.
 
     Parameters
     ----------
     stored : dict
         ``{name: array}``, see `read_checkpoint`.
     variables : list of variables
-        Of the network, without the optimizer's.
+        Variables of the network, without those of the optimizer.
 
     Returns
     -------
@@ -97,14 +99,14 @@ def difference(stored, variables):
     if unknown:
         return f"it has {', '.join(unknown)}, which this network lacks"
     shapes = [(v.op.name, stored[v.op.name].shape, tuple(v.shape)) for v in variables]
-    return ", ".join(f"{name} is {there} in it and {here} by hp" for name, there, here in shapes if there != here)
+    return ", ".join(f"{name} has shape {there}, but {here} in hp" for name, there, here in shapes if there != here)
 
 
 def slim_checkpoint(folder):
     """Remove the optimizer's state from a slimmable checkpoint; leave any other folder as it is.
 
-    At each moment the folder holds a whole checkpoint: the variables are the first part of the data file, so that the
-    short index, which is moved first, is valid for the long data file too.
+    The folder holds a complete checkpoint at every moment. The short index is moved first. It is valid for the long
+    data file too, because the variables are the first part of that file.
 
     Raises
     ------
@@ -123,7 +125,7 @@ class CheckpointWriter:
     Parameters
     ----------
     variables : list of variables
-        Of the network; they come first in the data file, in this order.
+        Variables of the network. They come first in the data file, in this order.
     slots : list of variables
         State of the optimizer.
     saver : tf.compat.v1.train.Saver
@@ -143,7 +145,7 @@ class CheckpointWriter:
         return tf.raw_ops.SaveV2(prefix=self._prefix, tensor_names=names, shape_and_slices=whole, tensors=variables)
 
     def write(self, folder, files=None, slimmable=False):
-        """Write a checkpoint of the default session's values; the folder appears whole or not at all.
+        """Write a checkpoint of the default session's values; the folder appears complete or not at all.
 
         Parameters
         ----------
@@ -156,7 +158,7 @@ class CheckpointWriter:
         Raises
         ------
         OSError
-            If the disk is full or the folder may not be written to; names the folder and the remedy.
+            If the disk is full or the folder is not writable. The message names the folder and the remedy.
         ValueError
             If the folder is a link.
         """
@@ -175,7 +177,7 @@ class CheckpointWriter:
     def _write_files(self, folder, files, slimmable):
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(folder, 0o777 & ~umask)  # a temporary folder is its owner's alone
+        os.chmod(folder, 0o777 & ~umask)  # mkdtemp makes folders that others cannot read
         session = tf1.get_default_session()
         session.run(self._write_all, {self._prefix: str(folder / CHECKPOINT_NAME)})
         if slimmable:
@@ -187,20 +189,20 @@ class CheckpointWriter:
         for path in folder.iterdir():
             _force_to_disk(path)
         meta = folder / f"{CHECKPOINT_NAME}.meta"
-        try:  # the description of the graph is the same in every checkpoint: written once, then linked
+        try:  # all checkpoints have the same description of the graph: it is written once, and then linked
             os.link(self._meta_file, meta)
-        except (OSError, TypeError):  # this is the first one, or that one was removed, or links do not work here
+        except (OSError, TypeError):  # no earlier checkpoint, or it was removed, or the disk has no links
             self._saver.export_meta_graph(str(meta))
             _force_to_disk(meta)
 
 
 def _force_to_disk(path):
-    with open(path, "r+b") as file:  # Windows forces only what is open for writing to the disk
+    with open(path, "r+b") as file:  # Windows can do this only for files open for writing
         os.fsync(file.fileno())
 
 
 def _move_into_place(aside, folder):
-    """Rename a folder to its final name; where that exists, move the files into it, the index last."""
+    """Rename a folder to its final name; if this folder exists, move the files into it, the index last."""
     try:
         os.rename(aside, folder)
     except OSError:
@@ -221,7 +223,7 @@ def _write_errors(folder):
         number = error.errno if isinstance(error, OSError) else WRITE_ERRORS.get(error.error_code, errno.EIO)
         raise OSError(
             number,
-            f"{str(error).splitlines()[0][:120]}: the checkpoint was not written, an earlier one is as it was. Check "
-            "the free space, and that its folder exists and may be written to; then run the same command again",
+            f"{str(error).splitlines()[0][:120]}: the checkpoint was not written; an earlier one is unchanged. Check "
+            "the free space of the disk, and that its folder exists and is writable; then give the same command again",
             str(folder),
         ) from error

@@ -1,4 +1,4 @@
-"""Checks of single arguments that all modules share, and how a wrong value is quoted in an error."""
+"""Check single arguments, and quote wrong values in error messages; all modules use these functions."""
 
 import numbers
 import os
@@ -10,7 +10,7 @@ def quoted(value, limit=80):
     Parameters
     ----------
     value : object
-        Anything; a whole log or array given by mistake must not fill the screen.
+        Any object, also a whole log or array that was given by mistake.
     limit : int
         Largest number of characters.
 
@@ -53,12 +53,12 @@ def check_whole_number(name, value, at_least=1, floats=False):
 
 
 def check_path(name, value):
-    """Refuse what cannot be the path of a file or folder, for example a log or hp given in its place.
+    """Raise an error if an argument is not the path of a file or folder but, for example, a log or an hp.
 
     Raises
     ------
     ValueError
-        If `value` is neither a string nor a path; names the argument.
+        If `value` is neither a string nor a path. The message names the argument.
     """
     if not isinstance(value, str | os.PathLike):
         raise ValueError(f"{name} must be a path, not {quoted(value)}: check the order of the arguments.")

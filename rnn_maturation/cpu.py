@@ -8,7 +8,7 @@ _core_limit = None
 
 
 def n_cores():
-    """Return the number of processor cores that this process may use: those it is given, within `use_cores`."""
+    """Return how many cores this process may use: those that the system gives it, at most the limit of `use_cores`."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return available if _core_limit is None else min(available, _core_limit)
 
@@ -19,7 +19,7 @@ def use_cores(limit):
     Parameters
     ----------
     limit : int or None
-        Largest number of cores; None: all that the process is given.
+        Largest number of cores. None: all cores that the system gives to this process.
     """
     global _core_limit
     _core_limit = limit

@@ -24,7 +24,7 @@ from rnn_maturation.tensorflow1 import tf1
 
 
 def choose_checkpoints(hp, log, trial_nums, n_checkpoints):
-    """Choose checkpoints such that each rule has as many as possible in each stage.
+    """Choose checkpoints so that every stage of every rule is represented as well as possible.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def choose_checkpoints(hp, log, trial_nums, n_checkpoints):
     trial_nums : list of int
         Trial numbers of the checkpoints to choose from, in order.
     n_checkpoints : int
-        How many to choose; the first and the last are among them.
+        Number of checkpoints to choose. The first and the last one are always among them.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def choose_checkpoints(hp, log, trial_nums, n_checkpoints):
     chosen = {trial_nums[0], trial_nums[-1]}
 
     def worth(trial_num):
-        """Return how much the stages of a checkpoint lack members and, for ties, how far it is from those chosen."""
+        """Return the need for a checkpoint in its stages and, for ties, its distance from the nearest one chosen."""
         lack = sum((1 + len(chosen & members)) ** -2 for members in ranges if trial_num in members)
         return lack, np.abs(np.subtract(list(chosen), trial_num)).min()
 

@@ -1,7 +1,7 @@
-"""Files that appear whole or not at all, JSON with a checksum, and locks of directories.
+"""Write files that appear complete or not at all, JSON files with a checksum, and locks of directories.
 
-A file is written beside its final place, forced to disk and then renamed. A JSON file carries its checksum as
-whitespace after the last bracket, where other programs skip it; files without a checksum are read too.
+A file is written under a temporary name, forced to disk and then renamed. A JSON file has its checksum as whitespace
+after the last bracket, which other programs ignore. Files without a checksum can be read too.
 """
 
 import json
@@ -21,14 +21,14 @@ if os.name == "nt":
 else:
     import fcntl
 
-PARTIAL = ".partial"  # how the names of files that are being written begin
+PARTIAL = ".partial"  # first part of the names of files that are being written
 LOCK_FILE = ".lock"
 CHECKSUM_DIGITS = 32  # binary digits of a CRC-32
 WHITESPACE = bytes.maketrans(b"01", b" \t")  # a binary digit of the checksum becomes a space or a tab
 
 
 class ModelDirectoryInUse(RuntimeError):
-    """Another process works on the model directory."""
+    """Another process uses the model directory."""
 
 
 # ------------------------------------------------------------------------------------------------------------- writing
@@ -36,10 +36,10 @@ class ModelDirectoryInUse(RuntimeError):
 
 @contextmanager
 def atomic_write(path):
-    """Write a file so that it appears whole or not at all.
+    """Write a file so that it appears complete or not at all.
 
-    At the end of the block the file is forced to disk and renamed. When the block or the disk fails, it is removed and
-    an earlier file at `path` stays as it was. The folder must exist.
+    At the end of the block the new file is forced to disk and renamed. If the block or the disk fails, the new file is
+    removed and an earlier file at `path` is unchanged. The folder must exist.
 
     Parameters
     ----------
@@ -48,12 +48,12 @@ def atomic_write(path):
     Yields
     ------
     Path
-        Where to write the content: beside `path` and with its suffix.
+        Where to write the content: a temporary name in the folder of `path`, with the same suffix.
 
     Raises
     ------
     OSError
-        If the file cannot be written, of the same kind as the cause; names the file and the remedy.
+        If the file cannot be written. The error has the kind of its cause; the message names the file and the remedy.
     """
     path = Path(path)
     temporary = path.with_name(f"{PARTIAL}-{_machine()}@{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
@@ -65,8 +65,8 @@ def atomic_write(path):
     except OSError as error:
         raise OSError(
             error.errno,
-            f"{error.strerror or error}: it was not written, and an earlier file of this name is as it was. "
-            "Check the free space, and that its folder exists and may be written to; then run the same command again",
+            f"{error.strerror or error}: the file was not written; an earlier file of this name is unchanged. Check "
+            "the free space of the disk, and that its folder exists and is writable; then give the same command again",
             str(path),
         ) from error
     finally:
@@ -85,7 +85,7 @@ def _force_to_disk(path):
 
 
 def refuse_link(path):
-    """Raise ValueError if `path`, a part of a model directory, is a link, which could lead our writing elsewhere."""
+    """Raise a ValueError if `path` in a model directory is a link, through which files elsewhere could be changed."""
     if Path(path).is_symlink():
         raise ValueError(
             f"{path} is a link to {os.readlink(path)!r}, and nothing is written through links in a model directory: "
@@ -94,7 +94,7 @@ def refuse_link(path):
 
 
 def open_no_link(path, flags):
-    """Open a file, but not through a link; for the argument `opener` of `open`."""
+    """Open a file unless it is a link; used as the argument `opener` of `open`."""
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
@@ -112,12 +112,12 @@ def read_json(file):
     -------
     content : dict
     is_as_written : bool
-        False when the checksum is that of other content: the file was damaged, or edited by hand.
+        False if the checksum does not fit the content: the file was damaged, or edited by hand.
 
     Raises
     ------
     ValueError
-        If the file does not hold a JSON object; names the file and the remedy.
+        If the file does not hold a JSON object. The message names the file and the remedy.
     """
     raw = file.read_bytes()
     text = raw.rstrip()
@@ -137,19 +137,19 @@ def write_json(file, content):
     Raises
     ------
     ValueError
-        If JSON cannot hold the content; an earlier file stays as it was.
+        If the content cannot be saved as JSON. An earlier file is unchanged then.
     """
     try:
         text = json.dumps(content, default=_jsonable).encode()
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{file} was not written: {error}. Use numbers, texts, lists and dicts.") from error
+        raise ValueError(f"{file} was not written: {error}. Use numbers, strings, lists and dicts.") from error
     with atomic_write(file) as temporary:
         temporary.write_bytes(text + _checksum(text))
 
 
 def damaged(file, what):
     """Return the error for a file whose content is wrong in some way."""
-    return ValueError(f"{file} is damaged ({what}). Restore it from a copy, or train this model anew.")
+    return ValueError(f"{file} is damaged ({what}). Restore it from a copy, or train this model again.")
 
 
 def _checksum(text):
@@ -159,7 +159,7 @@ def _checksum(text):
 def _jsonable(value):
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
-    raise TypeError(f"an object of type {type(value).__name__} has no place in a JSON file")
+    raise TypeError(f"an object of type {type(value).__name__} cannot be saved in a JSON file")
 
 
 # --------------------------------------------------------------------------------------------------------------- locks
@@ -167,10 +167,10 @@ def _jsonable(value):
 
 @contextmanager
 def lock(directory):
-    """Keep other processes from working in a directory; make the directory if need be.
+    """Lock a directory, so that other processes do not use it; create it if it does not exist.
 
-    The operating system frees the lock when the process ends, however it ends. Files that killed processes have half
-    written are removed.
+    The operating system frees the lock when the process ends, also when it is killed. Incomplete files of killed
+    processes are removed.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def lock(directory):
     Raises
     ------
     ModelDirectoryInUse
-        If another process has the lock; names the directory and the process.
+        If another process has the lock. The message names the directory and the process.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
@@ -198,7 +198,7 @@ def lock(directory):
 
 
 def is_locked(directory):
-    """Return whether a process has the lock of a directory; the file alone may be a killed process's."""
+    """Return whether a process has the lock of a directory; a lock file alone may be left by a killed process."""
     with suppress(OSError), open(Path(directory) / LOCK_FILE, "rb+") as file:
         try:
             _lock_file(file)  # freed at once
@@ -222,7 +222,7 @@ def _locked_file(directory):
             raise ModelDirectoryInUse(
                 f"{directory} is in use by another process (number {owner}). Wait until it ends, or end it."
             ) from error
-        if _is_at(file, path):  # else its last owner removed it between our opening and locking it
+        if _is_at(file, path):  # if not, its last owner removed it between our opening and locking it
             file.truncate(0)
             file.write(f"{os.getpid()}\n")
             file.flush()
@@ -234,7 +234,7 @@ def _lock_file(file, patience=0):
     if patience:
         with suppress(BlockingIOError, PermissionError):
             return _lock_file(file)
-        time.sleep(patience)  # another process may only have looked (`is_locked`)
+        time.sleep(patience)  # `is_locked` of another process may have it for a moment
     if os.name == "nt":
         file.seek(1000)  # behind the text, as Windows does not let others read what is locked
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -259,7 +259,7 @@ def _remove_partial_files(directory):
 
 
 def _machine():
-    """Return the name of this machine: processes of others may write to the same directory."""
+    """Return the name of this machine, because other machines may write to the same directory."""
     return re.sub("[^A-Za-z0-9.]", "_", platform.node())
 
 

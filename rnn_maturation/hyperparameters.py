@@ -1,7 +1,8 @@
 """Every hyper-parameter in one table: its default, the values that it may have, and its meaning.
 
-An ``hp`` is a flat dict of these keys, saved as hp.json. `complete_hp` returns a complete one, given what differs from
-the defaults; `check_hp` refuses values that no network or task could use, and says what to do about it.
+An ``hp`` is a flat dict of these keys, saved as hp.json. `complete_hp` takes the values that differ from the defaults
+and returns a complete hp. `check_hp` raises an error for values that no network or task could use; the message says
+what to do.
 """
 
 import difflib
@@ -16,7 +17,7 @@ import numpy as np
 from rnn_maturation.checks import quoted
 from rnn_maturation.task import OWN_FILE_REMEDY, get_num_rule, rules_dict
 
-# The network of the paper, which is trained on all rules of its rule set. Main_training.py spells these settings out.
+# The network of the paper, which is trained on all rules of its rule set. Main_training.py lists the same settings.
 PAPER_HP = {
     "activation": "softplus",
     "n_rnn": 256,
@@ -30,9 +31,9 @@ PAPER_RULESET = "all_new"
 PAPER_DISPLAY_STEP = 20  # training steps between two checkpoints
 BATCH_SIZE = 64  # trials in a training step
 PAPER_INTERVAL = PAPER_DISPLAY_STEP * BATCH_SIZE  # trials between two checkpoints
-N_EVALUATION_BATCHES = 16  # of each rule in an evaluation; each batch has a distractor offset of its own
+N_EVALUATION_BATCHES = 16  # batches per rule in an evaluation; each batch has its own distractor offset
 STAGE_LEVELS = {"early": 0.35, "mid": 0.65, "mature": 0.95}  # performance around which a network is in a stage
-ABSOLUTE_ACTIVATIONS = ("relu", "elu")  # units can be silent in fixation: their rates are not divided by the baseline
+ABSOLUTE_ACTIVATIONS = ("relu", "elu")  # rates can be 0 in fixation and are not divided by the baseline
 
 LEAKY_ACTIVATIONS = ("relu", "softplus", "tanh", "elu", "power", "retanh")
 GATED_ACTIVATIONS = (
@@ -40,8 +41,8 @@ GATED_ACTIVATIONS = (
 )  # fmt: skip
 GATED_TYPES = ("LeakyGRU", "GRU", "LSTM")
 SEPARATE_INPUT_NEEDS = {"rnn_type": ("LeakyRNN",), "loss_type": ("lsq",), "activation": ("softplus", "relu")}
-RNG_OFFSET = 1000  # reading an hp adds it to the seed: analyses draw other trials than training did
-LARGEST_SEED = 2**32 - 1 - RNG_OFFSET  # RandomState takes 32 bits
+RNG_OFFSET = 1000  # load_hp adds it to the seed, so that analyses draw other trials than training did
+LARGEST_SEED = 2**32 - 1 - RNG_OFFSET  # seeds of RandomState have 32 bits
 
 OLD_NAMES = {
     "adult_target_perf": "mature_target_perf",
@@ -51,7 +52,7 @@ OLD_NAMES = {
 
 
 class Check(NamedTuple):
-    """The values that are allowed, in words and as a test, and how to allow more where that is possible."""
+    """The allowed values in words, a function that tests a value, and what an error message recommends besides."""
 
     allowed: str
     accepts: Callable
@@ -59,7 +60,7 @@ class Check(NamedTuple):
 
 
 class Parameter(NamedTuple):
-    """A row of the table. A default that is a function is computed from the keys above it."""
+    """A row of the table of hyper-parameters. A default that is a function gets the hp as filled by earlier rows."""
 
     default: object
     check: Check
@@ -98,7 +99,7 @@ def _choice(*names):
 
 
 class _RuleSetCheck:
-    """A `Check` for the rule sets of this moment: `register_ruleset` adds to them."""
+    """A `Check` that knows the rule sets that `register_ruleset` has added since the import."""
 
     remedy = OWN_FILE_REMEDY
 
@@ -111,9 +112,9 @@ class _RuleSetCheck:
 
 
 _FLAG = Check("True or False", lambda value: isinstance(value, bool))
-_TEXT = Check("a text", lambda value: isinstance(value, str))
+_TEXT = Check("a string", lambda value: isinstance(value, str))
 _TEXTS = Check(
-    "a list of texts", lambda value: isinstance(value, list) and all(isinstance(text, str) for text in value)
+    "a list of strings", lambda value: isinstance(value, list) and all(isinstance(text, str) for text in value)
 )
 _RNG = Check("a numpy.random.RandomState", lambda value: isinstance(value, np.random.RandomState))
 _RULES = Check(
@@ -193,12 +194,12 @@ PARAMETERS = {
     "w_rec_init": Parameter("randortho", _choice("randortho", "diag", "randgauss"), "initial recurrent weights"),
     "use_separate_input": Parameter(False, _FLAG, "sensory and rule channels have separate input weights"),
     "mix_rule": Parameter(ABSENT, _FLAG, "the separate rule input is first multiplied by a fixed orthogonal matrix"),
-    # files contain these, but nothing uses them
+    # without effect
     "save_name": Parameter("test", _TEXT, "name of the run"),
     "c_intsyn": Parameter(0, _real(), "unused"),
     "ksi_intsyn": Parameter(0, _real(), "unused"),
     "unknown_keys": Parameter(
-        ABSENT, _TEXTS, "keys of an hp.json that the program does not know; kept, without effect"
+        ABSENT, _TEXTS, "keys of an hp.json that the program does not know; they are kept, but have no effect"
     ),
     # added by train
     "seed": Parameter(ABSENT, _integer(0, LARGEST_SEED), "seed of initial weights, trials and noise"),
@@ -238,12 +239,12 @@ def complete_hp(given, source="hp", is_file=False):
     Parameters
     ----------
     given : dict
-        What differs from the defaults (rule set 'all_new' unless it names another).
+        The keys that differ from the defaults. The default rule set is 'all_new'.
     source : str
         What to call `given` in a message: a file name, or 'hp'.
     is_file : bool
-        Whether `given` was read from a file. Keys that the program does not know are then kept, with one warning, and
-        hp['unknown_keys'] lists them, so that the hp is accepted wherever it is passed on.
+        Whether `given` was read from a file. Unknown keys of a file are kept, with one warning. They are listed in
+        hp['unknown_keys'], so that functions that check the hp accept them.
 
     Returns
     -------
@@ -252,7 +253,7 @@ def complete_hp(given, source="hp", is_file=False):
     Raises
     ------
     ValueError
-        For an unknown key that is not from a file, a wrong value, or values that do not go together.
+        If a key is unknown (and `is_file` is False), a value is not allowed, or values contradict each other.
 
     Warns
     -----
@@ -262,7 +263,7 @@ def complete_hp(given, source="hp", is_file=False):
     try:
         given = {key: plain(value) for key, value in rename_old_keys(given, source).items()}
     except RecursionError as error:
-        raise ValueError(f"{source}: no hyper-parameter is a list nested this deeply.") from error
+        raise ValueError(f"{source}: no hyper-parameter is a list nested this deeply. Remove this list.") from error
     unknown = [key for key in given if key not in PARAMETERS]
     if is_file and unknown:
         given["unknown_keys"] = unknown
@@ -278,7 +279,7 @@ def complete_hp(given, source="hp", is_file=False):
     if not math.isclose(hp["alpha"], hp["dt"] / hp["tau"], rel_tol=1e-6):
         warnings.warn(
             f"{source}: alpha is {hp['alpha']}, but dt / tau is {hp['dt']} / {hp['tau']} = {hp['dt'] / hp['tau']:g}, "
-            "which is used. Leave alpha out, and it follows.",
+            "and this value is used. Leave alpha out: it follows from dt and tau.",
             stacklevel=3,
         )
     hp["alpha"] = hp["dt"] / hp["tau"]
@@ -287,7 +288,7 @@ def complete_hp(given, source="hp", is_file=False):
 
 
 def check_hp(hp, source="hp"):
-    """Refuse an hp that lacks a key, has an unknown key or a wrong value, or whose values do not go together.
+    """Raise an error if a key is missing or unknown, a value is not allowed, or values contradict each other.
 
     Parameters
     ----------
@@ -299,45 +300,45 @@ def check_hp(hp, source="hp"):
     Raises
     ------
     ValueError
-        Names the key, its value, what is allowed and what to do.
+        The message names the key, its value, what is allowed and what to do.
     """
     _check_values(hp, source)
     missing = [key for key, parameter in PARAMETERS.items() if parameter.default is not ABSENT and key not in hp]
     if missing:
-        raise ValueError(f"{source}: {', '.join(missing)} missing. Fill the defaults in with complete_hp.")
+        raise ValueError(f"{source}: {', '.join(missing)} missing. Use complete_hp to fill in the defaults.")
     _check_network(hp, source)
     _check_channels(hp, source)
     _check_rules(hp, source)
     if not hp["early_target_perf"] <= hp["mid_target_perf"] <= hp["mature_target_perf"]:
         raise ValueError(
             f"{source}: early_target_perf {hp['early_target_perf']}, mid_target_perf {hp['mid_target_perf']} and "
-            f"mature_target_perf {hp['mature_target_perf']} must not decrease in this order."
+            f"mature_target_perf {hp['mature_target_perf']} must not decrease in this order. Correct one of them."
         )
 
 
 def rename_old_keys(hp, source="hp"):
-    """Return `hp` with the key names of older versions (adult_target_perf, …) replaced by today's.
+    """Return `hp` with the key names of older versions (adult_target_perf, …) replaced by the present names.
 
     Raises
     ------
     ValueError
-        If a key is there under both names with different values.
+        If a key has different values under its old and its present name.
     """
     for old, new in OLD_NAMES.items():
         if old in hp and new in hp and hp[old] != hp[new]:
             raise ValueError(
-                f"{source}: {old} is {hp[old]} and {new}, today's name of the same, is {hp[new]}. Remove one of them."
+                f"{source}: {old} is {hp[old]}, but {new}, its present name, is {hp[new]}. Remove one of them."
             )
     return {OLD_NAMES.get(key, key): value for key, value in hp.items()}
 
 
 def check_known(keys, source="hp"):
-    """Refuse keys that no hp can have.
+    """Raise an error if a key is not the name of a hyper-parameter.
 
     Raises
     ------
     ValueError
-        Names the key and the known one most like it.
+        The message names the key and the most similar name.
     """
     for key in keys:
         if key not in PARAMETERS:
@@ -349,8 +350,8 @@ def check_known(keys, source="hp"):
 def changed_keys(hp_a, hp_b):
     """Return what differs between two hps: ``{key: (value in hp_a, value in hp_b)}``.
 
-    A key that one of them lacks has the value None there. The random generator, and keys that only a file has and the
-    program does not know, have no effect on a run and are left out.
+    A key that is missing in one of them has the value None for it. The random generator and the keys that the program
+    does not know are left out, because they have no effect on a run.
     """
     ignored = {"rng", "unknown_keys", *hp_a.get("unknown_keys", ()), *hp_b.get("unknown_keys", ())}
     values = {key: (plain(hp_a.get(key)), plain(hp_b.get(key))) for key in {**hp_a, **hp_b} if key not in ignored}
@@ -358,7 +359,7 @@ def changed_keys(hp_a, hp_b):
 
 
 def plain(value):
-    """Return numpy numbers, arrays and tuples as Python numbers and lists, also inside lists; others as they are."""
+    """Return numpy numbers, arrays and tuples as Python numbers and lists, also in lists; return the rest unchanged."""
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     if isinstance(value, list | tuple):
@@ -369,14 +370,16 @@ def plain(value):
 def gen_ortho_matrix(dim, rng=None):
     """Draw a random orthogonal matrix from the uniform (Haar) distribution.
 
-    It is a product of Householder reflections of normal vectors of decreasing length (Stewart 1980; Mezzadri 2007),
-    drawn in the order of scipy.stats.ortho_group in 2018: initial weights, and so published runs, depend on it.
+    It is a product of Householder reflections of normal vectors of decreasing length (Stewart 1980; Mezzadri 2007).
+    They are drawn in the same order as in scipy.stats.ortho_group in 2018, because the initial weights of published
+    runs depend on it.
 
     Parameters
     ----------
     dim : int
+        Number of rows and of columns.
     rng : numpy.random.RandomState, optional
-        Default: numpy's global generator, as in the original, so that `numpy.random.seed` makes the matrix repeatable.
+        By default numpy's global generator, as in the original; `numpy.random.seed` then makes the matrix repeatable.
 
     Returns
     -------
@@ -396,7 +399,7 @@ def gen_ortho_matrix(dim, rng=None):
 def _about_unknown_keys(keys, source):
     nearest = {key: difflib.get_close_matches(key, PARAMETERS, n=1, cutoff=0.8) for key in keys}
     named = [quoted(key) + "".join(f" (did you mean {name!r}?)" for name in names) for key, names in nearest.items()]
-    return f"{source}: this program does not know {', '.join(named)}: kept, without effect."
+    return f"{source}: this program does not know {', '.join(named)}. Unknown keys are kept, but have no effect."
 
 
 def _check_values(hp, source):
@@ -409,7 +412,7 @@ def _check_values(hp, source):
         if parameter.default is ABSENT:
             remedy = "Correct it or leave it out."
         elif callable(parameter.default):
-            remedy = "Correct it, or the keys that it follows from."
+            remedy = "Correct it, or the keys from which it is computed."
         else:
             remedy = f"Correct it, or leave it out for the default, {parameter.default!r}."
         remedy = f"{parameter.check.remedy} {remedy}".lstrip()
@@ -430,14 +433,14 @@ def _check_network(hp, source):
     if hp["activation"] not in LEAKY_ACTIVATIONS and hp["rnn_type"] not in GATED_TYPES:
         raise ValueError(
             f"{source}: activation {hp['activation']!r} works only with rnn_type {', '.join(GATED_TYPES)}, not "
-            f"{hp['rnn_type']!r}. Choose one of {', '.join(LEAKY_ACTIVATIONS)}."
+            f"{hp['rnn_type']!r}. Choose one of the activations {', '.join(LEAKY_ACTIVATIONS)}."
         )
 
 
 def _check_channels(hp, source):
-    """Refuse channels of fixation, rings and rules that overlap, and an output that is not fixation and one ring."""
+    """Raise an error if input channels overlap, or if the output is not fixation and one ring."""
     first_rule, n_output = 1 + hp["num_ring"] * hp["n_eachring"], hp["n_eachring"] + 1
-    remedy = "Leave the key out and it follows from n_eachring, num_ring and ruleset."
+    remedy = "Leave the key out: it follows from n_eachring, num_ring and ruleset."
     if hp["rule_start"] < first_rule:
         raise ValueError(f"{source}: rule_start {hp['rule_start']} must be {first_rule} or more. {remedy}")
     n_input = hp["rule_start"] + hp["n_rule"]
@@ -453,8 +456,8 @@ def _check_rules(hp, source):
         for rule in hp.get(key, []):
             if rule not in known:
                 raise ValueError(
-                    f"{source}: {key} has {rule!r}, which is not among the rules that rule set {hp['ruleset']!r} with "
-                    f"n_rule {hp['n_rule']} has: {', '.join(known)}."
+                    f"{source}: {key} has {rule!r}, which is not a rule of rule set {hp['ruleset']!r} with n_rule "
+                    f"{hp['n_rule']}. Choose from {', '.join(known)}."
                 )
     if "rule_probs" in hp and len(hp["rule_probs"]) != len(hp.get("rule_trains", [])):
         raise ValueError(f"{source}: rule_probs must have one number for each of rule_trains.")

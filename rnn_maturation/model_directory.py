@@ -1,10 +1,10 @@
-"""Model directories: the path of every file; hp.json, log.json and pickles of a run; finding models.
+"""Model directories: give the path of every file, read and write hp.json, log.json and pickles, and find models.
 
     <model directory>/hp.json, log.json, task_info.pkl
     <model directory>/<trial number>/checkpoint, model.ckpt.*, H_<rule>.pkl, neuron_info_<rule>_<epoch>.pkl
     figure/figure_<model directory's last name>/…
 
-Files are written whole and with checksums (`files`, `plain_pickle`).
+Files are written completely or not at all, and with checksums (`files`, `plain_pickle`).
 """
 
 import os
@@ -22,10 +22,10 @@ from rnn_maturation.hyperparameters import RNG_OFFSET, check_known, complete_hp,
 from rnn_maturation.task import TASKS
 
 HP_FILE = "hp.json"
-OLD_HP_FILE = "hparams.json"  # older versions
+OLD_HP_FILE = "hparams.json"  # its name in older versions
 LOG_FILE = "log.json"
 CHECKPOINT_NAME = "model.ckpt"
-INDEX_MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")  # the last bytes of every whole .index file
+INDEX_MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")  # the last bytes of every complete .index file
 LARGEST_EXACT = 2**53  # integers up to here are exact as floating-point numbers
 LONGEST_TIME_S = 1e10  # 300 years
 MISSING = "train a run with Main_training.py first, or check the path"
@@ -40,7 +40,7 @@ def has_hp(model_dir):
 
 
 def load_hp(model_dir):
-    """Read the hyper-parameters of a run, completed with today's defaults.
+    """Read the hyper-parameters of a run and add the present defaults of missing keys.
 
     A file that was edited by hand, whose checksum is therefore wrong, is used with a warning.
 
@@ -51,14 +51,14 @@ def load_hp(model_dir):
     Returns
     -------
     dict
-        With hp['rng'], seeded by seed + 1000.
+        Complete hyper-parameters, and hp['rng'], a generator with the seed hp['seed'] + 1000.
 
     Raises
     ------
     FileNotFoundError
         If there is neither hp.json nor hparams.json.
     ValueError
-        If the file is damaged or has wrong values; names the file and the remedy.
+        If the file is damaged or has wrong values. The message names the file and the remedy.
     """
     check_path("model_dir", model_dir)
     file = _hp_file(model_dir)
@@ -68,9 +68,9 @@ def load_hp(model_dir):
     if not is_as_written:
         warnings.warn(
             f"{file} has changed since this program wrote it: its checksum, which reveals damage, does not fit. The "
-            "file is read nevertheless. If you edited it, delete the whitespace after its last bracket (the checksum), "
-            "or write it again with save_hp, to silence this warning; if you did not, restore it from a copy.",
-            stacklevel=1,  # one place, so that Python shows it once, wherever the file is read
+            "file is used nevertheless. If you did not edit it, restore it from a copy. If you did, silence this "
+            "warning: delete the whitespace after its last bracket (the checksum), or write it again with save_hp.",
+            stacklevel=1,  # always this line, so that Python shows the warning once
         )
     hp = complete_hp(content, source=str(file), is_file=True)
     hp["rng"] = np.random.RandomState(hp.get("seed", 0) + RNG_OFFSET)
@@ -78,7 +78,7 @@ def load_hp(model_dir):
 
 
 def save_hp(hp, model_dir):
-    """Write hp.json, without hp['rng']; make the model directory if need be."""
+    """Write hp.json, without hp['rng']; create the model directory if it does not exist."""
     check_path("model_dir", model_dir)
     directory = Path(model_dir)
     directory.mkdir(parents=True, exist_ok=True)
@@ -100,8 +100,8 @@ def is_log_list(key):
 def load_log(model_dir):
     """Read the log of a run.
 
-    Keys that this program does not know are kept as they are, with a warning. A file with a wrong checksum is refused:
-    otherwise a corrupted file could yield plausible values.
+    Keys that this program does not know are kept as they are, with a warning. A wrong checksum is an error, because a
+    corrupted file could yield plausible values.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def load_log(model_dir):
     FileNotFoundError
         If there is no log.json.
     ValueError
-        If the file is damaged or its lists disagree; names the file and the remedy.
+        If the file is damaged or its lists contradict each other. The message names the file and the remedy.
     """
     check_path("model_dir", model_dir)
     file = Path(model_dir) / LOG_FILE
@@ -127,7 +127,7 @@ def load_log(model_dir):
     if not is_as_written:
         raise ValueError(
             f"{file} has changed since this program wrote it: its checksum is wrong. It is not used, because corrupted "
-            "numbers could look plausible. Restore it from a copy, or train this model anew; if you edited it on "
+            "numbers could look plausible. Restore it from a copy, or train this model again. If you edited it on "
             "purpose, delete the whitespace after its last bracket (the checksum)."
         )
     _check_log(log, file)
@@ -135,14 +135,14 @@ def load_log(model_dir):
     if unknown:
         names = textwrap.shorten(", ".join(unknown), 80, placeholder=" ...")
         warnings.warn(
-            f"{file} has keys that this program does not know: {names}. They are kept, not used.", stacklevel=1
+            f"{file} has keys that this program does not know: {names}. They are kept, but not used.", stacklevel=1
         )
     log["model_dir"] = str(model_dir)
     return log
 
 
 def save_log(log, model_dir=None):
-    """Write log.json into `model_dir`, or else log['model_dir']."""
+    """Write log.json into `model_dir`, by default log['model_dir']."""
     write_json(Path(log["model_dir"] if model_dir is None else model_dir) / LOG_FILE, log)
 
 
@@ -152,12 +152,12 @@ def _hp_file(model_dir):
 
 
 def _check_log(log, file):
-    """Refuse a log whose lists differ in length or hold what they should not."""
+    """Raise an error if the lists of a log differ in length or contain a value that is not allowed."""
     trials = log.get("trials")
     if not isinstance(trials, list) or not all(type(trial) is int and trial < LARGEST_EXACT for trial in trials):
         raise damaged(file, "no list of trial numbers")
     if any(later <= trial for trial, later in zip(trials, trials[1:], strict=False)) or min(trials, default=0) < 0:
-        raise damaged(file, "the trial numbers do not rise")
+        raise damaged(file, "the trial numbers do not increase")
     for key, values in log.items():
         if not is_log_list(key):
             continue
@@ -173,7 +173,7 @@ def _check_log(log, file):
         if key.startswith("perf_") and not all(0 <= value <= 1 for value in values):
             raise damaged(file, f"{key} has a value outside 0 to 1")
         if key == "times" and not all(abs(value) <= LONGEST_TIME_S for value in values):
-            raise damaged(file, "times has a value that is no time")
+            raise damaged(file, "times has a value that is not a time")
 
 
 # ------------------------------------------------------------------------------------------------------------- pickles
@@ -187,7 +187,7 @@ def load_pickle(file):
     Raises
     ------
     ValueError
-        If it is damaged or asks for anything else; names the file and the remedy.
+        If the file is damaged or contains anything else. The message names the file and the remedy.
     """
     with open(file, "rb") as stream:
         try:
@@ -195,7 +195,7 @@ def load_pickle(file):
         except ValueError as error:
             raise ValueError(
                 f"{file} is damaged or not a file of this program: {error}. Nothing in it was executed. "
-                "Delete it and it is computed again."
+                "Delete it: the program computes it again."
             ) from error
 
 
@@ -205,7 +205,7 @@ def save_pickle(file, obj):
     Raises
     ------
     ValueError
-        If `obj` has something else, which `load_pickle` would refuse, or the folder is a checkpoint's that is a link.
+        If `obj` has anything else, which `load_pickle` would not accept, or if its checkpoint folder is a link.
     """
     if _is_trial_number(Path(file).parent.name):
         refuse_link(Path(file).parent)
@@ -213,19 +213,21 @@ def save_pickle(file, obj):
         try:
             plain_pickle.dump(obj, stream)
         except ValueError as error:
-            raise ValueError(f"{file} was not written: {error}. Save arrays, numbers, texts and containers.") from error
+            raise ValueError(
+                f"{file} was not written: {error}. Save only arrays, numbers, strings and builtin containers."
+            ) from error
 
 
 # ------------------------------------------------------------------------------------------------------ finding models
 
 
 def valid_model_dirs(root_dir):
-    """Return the model directories, those with hp.json or hparams.json, in a folder or in several.
+    """Return the model directories in one or more folders: the folders with hp.json or hparams.json.
 
     Parameters
     ----------
     root_dir : str, Path or list of them
-        Searched with all its subfolders, except those of checkpoints. May itself be a model directory.
+        Folder to search, with all its subfolders except those of checkpoints. It may itself be a model directory.
 
     Returns
     -------
@@ -249,7 +251,7 @@ def find_all_models(root_dir, hp_target):
     root_dir : str, Path or list of them
         As for `valid_model_dirs`.
     hp_target : dict
-        Values that the hyper-parameters must have; {} finds all.
+        Values that the hyper-parameters must have. An empty dict finds all models.
 
     Returns
     -------
@@ -259,7 +261,7 @@ def find_all_models(root_dir, hp_target):
     Raises
     ------
     ValueError
-        If hp_target is not a dict or has a key that no hp has.
+        If hp_target is not a dict or has a key that is not a hyper-parameter.
     """
     if not isinstance(hp_target, dict):
         raise ValueError(f"hp_target must be a dict of hyper-parameters and their values, not {quoted(hp_target)}")
@@ -290,7 +292,7 @@ def find_model(root_dir, hp_target, perf_min=None):
     Returns
     -------
     str or None
-        The model directory, the first one found; None when there is none. `load_hp` reads its hyper-parameters.
+        The first model directory found, or None. `load_hp` reads its hyper-parameters.
     """
     model_dirs = find_all_models(root_dir, hp_target)
     if perf_min is not None:
@@ -310,7 +312,7 @@ def select_by_perf(model_dirs, perf_min):
     Returns
     -------
     list
-        The model directories selected. A model without log or evaluation is not among them.
+        The selected model directories. A model without a log or an evaluation is not selected.
     """
     selected = []
     for model_dir in model_dirs:
@@ -346,9 +348,10 @@ def checkpoint_dir(model_dir, trial_num):
 
 
 def checkpoint_trials(model_dir):
-    """Return the trial numbers that have a whole checkpoint on disk, in order.
+    """Return the trial numbers that have a complete checkpoint on disk, in order.
 
-    Whole means: the .index file ends as TensorFlow ends it, and the .data file is not empty.
+    A checkpoint is complete if its .index file ends in the way in which TensorFlow ends it, and its .data file is not
+    empty.
     """
     folders = Path(model_dir).iterdir() if Path(model_dir).is_dir() else ()
     return sorted(int(folder.name) for folder in folders if _is_trial_number(folder.name) and _has_checkpoint(folder))
@@ -360,12 +363,12 @@ def task_info_file(model_dir):
 
 
 def activity_file(model_dir, trial_num, rule):
-    """Return the path of the activity in a rule's test trials at a checkpoint, H_<rule>.pkl."""
+    """Return the path of the file with the activity in a rule's test trials at a checkpoint, H_<rule>.pkl."""
     return checkpoint_dir(model_dir, trial_num) / f"H_{_name('rule', rule)}.pkl"
 
 
 def neuron_info_file(model_dir, trial_num, rule, epoch):
-    """Return the path of the classification of units at a checkpoint, neuron_info_<rule>_<epoch>.pkl."""
+    """Return the path of the file with the classes of units at a checkpoint, neuron_info_<rule>_<epoch>.pkl."""
     return checkpoint_dir(model_dir, trial_num) / f"neuron_info_{_name('rule', rule)}_{_name('epoch', epoch)}.pkl"
 
 
@@ -393,7 +396,7 @@ def _has_checkpoint(folder):
 
 
 def _name(kind, name):
-    """Return a name that becomes a part of a path, if it cannot lead anywhere else."""
+    """Return a name that can be part of a path; raise a ValueError if it could lead to another folder."""
     if not isinstance(name, str) or not re.fullmatch("[A-Za-z0-9_-]+", name):
         raise ValueError(f"{kind} {quoted(name)} cannot be part of a file name: use letters, digits, _ and - only.")
     return name

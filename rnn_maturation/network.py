@@ -13,13 +13,13 @@ from rnn_maturation.hyperparameters import complete_hp, gen_ortho_matrix
 from rnn_maturation.model_directory import load_hp
 from rnn_maturation.tensorflow1 import tf, tf1
 
-FIXATION_THRESHOLD = 0.5  # above it the fixation output means that the eyes rest
+FIXATION_THRESHOLD = 0.5  # the network fixates while its fixation output is above this
 RESPONSE_MARGIN = 0.2 * np.pi  # rad (36 degrees); a saccade that lands closer to its target than this is correct
 CHANCE = RESPONSE_MARGIN / np.pi  # performance of saccades in random directions
-# The batch is computed in this many independent parts, so that two threads work side by side without waiting for each
-# other. It is fixed, not taken from the machine: the noise and the last bits of the sums depend on it.
+# The batch is computed in this many independent parts, so that two threads can work without waiting for each other. The
+# number is the same on every machine, because the noise and the last bits of the sums depend on it.
 N_PARTS = 2
-G_REC = {"tanh": 1.0, "power": 0.01}  # initial gain of the recurrent weights where it is not 0.5
+G_REC = {"tanh": 1.0, "power": 0.01}  # initial gain of the recurrent weights; it is 0.5 for other activations
 
 
 def popvec(y):
@@ -53,8 +53,8 @@ def tf_popvec(y):
 def get_perf(y_hat, y_loc):
     """Return whether each trial is answered correctly, judged at its last step.
 
-    A trial is correct if the network fixates where it must, or else makes a saccade less than 36 degrees off its
-    target.
+    If the network must fixate at the last step, the trial is correct if it fixates. Otherwise the trial is correct if
+    the network makes a saccade that lands less than 36 degrees from the target.
 
     Parameters
     ----------
@@ -83,14 +83,14 @@ def get_perf(y_hat, y_loc):
 
 
 def gen_feed_dict(model, trial, hp):
-    """Return what a session run of `model` is fed to compute `trial`.
+    """Return the feed dict with which a session runs `model` on `trial`.
 
     Parameters
     ----------
     model : Model
     trial : task.Trial
     hp : dict
-        Not used; the original had it.
+        Not used. The function has this argument because the original has it.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def gen_feed_dict(model, trial, hp):
 
 
 def session_config(threads=None):
-    """Return session settings for training, which give each part of the batch a thread of its own.
+    """Return session settings for training: one thread for each part of the batch.
 
     Parameters
     ----------
@@ -137,26 +137,26 @@ def _initial_w_rec(rng, hp):
 
 
 class Model:
-    """A network in TensorFlow's default graph, which is reset.
+    """A network in TensorFlow's default graph; making a model resets this graph.
 
     Use it inside ``with tf.compat.v1.Session() as sess:``, after `initialize` or `restore`.
 
-    hp['alpha'] always is dt / tau. Trials depend on the time step too, so whoever overrides `dt` or `sigma_rec` makes
-    the trials with `model.hp`, not with the hp that was passed in.
+    hp['alpha'] is always dt / tau. If you override `dt` or `sigma_rec`, make the trials with `model.hp` and not with
+    the hp that you passed in, because trials depend on the time step too.
 
     Parameters
     ----------
     model_dir : str or Path
-        Where hp.json lies, and where `save` and `restore` work unless told otherwise. May be None if hp is given.
+        Folder of hp.json, in which `save` and `restore` work by default. It may be None if hp is given.
     hp : dict, optional
         Hyper-parameters; by default they are read from model_dir. Not changed.
     sigma_rec, dt : float, optional
-        Recurrent noise and time step (ms) instead of those of hp.
+        Standard deviation of the recurrent noise, and time step (ms), to use instead of the values in hp.
 
     Attributes
     ----------
     model_dir, hp
-        The arguments; hp is complete, with what was overridden.
+        The arguments; hp is complete and has the overridden values.
     x, y, c_mask : placeholders
         (T, B, n_input), (T, B, n_output), and the cost mask of the trials (see task.Trial).
     noise_seed : placeholder with default, (2,) int64
@@ -164,15 +164,16 @@ class Model:
     h, y_hat, y_hat_loc : tensors
         Activity (T, B, N), output (T, B, n_output), and the direction of its population vector (T, B) in [0, 2 pi).
     cost_lsq, cost_reg : scalar tensors
-        Cost of the output (also with cross-entropy loss) and regularization.
+        Cost of the output (of either loss type, in spite of the name) and regularization.
     evaluation : tuple of tensors
-        cost_lsq and y_hat, computed without the memory and time that keeping the activity takes, and the l2_h part of
-        cost_reg, which is a sum over trials.
+        cost_lsq and y_hat, which are computed here without keeping the activity, to save memory and time; and the l2_h
+        part of cost_reg, which is a sum over trials.
     train_step : operation
     var_list, weight_list : lists of variables
-        All trainable variables; those of them that are weights.
+        All trainable variables, and the weights among them.
     w_in, w_rec, w_out, b_rec, b_out : tensors
-        With separate input also w_sen_in, b_in, w_rule; w_in then is what they amount to. Of a GRU: the candidate's.
+        Weights and biases. With separate input there are also w_sen_in, b_in and w_rule, and w_in is the input matrix
+        that results from w_sen_in and w_rule. In a GRU, w_in, w_rec and b_rec are those of the candidate state.
     saver : tf.compat.v1.train.Saver
 
     Raises
@@ -180,7 +181,7 @@ class Model:
     FileNotFoundError
         If hp is not given and model_dir has no hp.json.
     ValueError
-        For wrong hyper-parameters, or a model_dir that is no path.
+        If hyper-parameters are wrong, or model_dir is not a path.
     """
 
     def __init__(self, model_dir, hp=None, sigma_rec=None, dt=None):
@@ -281,13 +282,13 @@ class Model:
     # --------------------------------------------------------------------------------------- activity and output
 
     def _build_activity(self):
-        """Build activity and readout of each part of the batch, and the joined tensors for those who look at them."""
+        """Build the activity and readout of each part of the batch, and the tensors that join the parts."""
         n_trials = tf.shape(self.x)[1]
         bounds = [n_trials * i // N_PARTS for i in range(N_PARTS + 1)]
         self._parts = [slice(start, stop) for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
         seeds = tf.random.stateless_uniform([N_PARTS, 2], self.noise_seed, minval=None, maxval=None, dtype=tf.int64)
         x_parts = [self.x[:, part] for part in self._parts]
-        # scale: the leaky RNN is computed as h / alpha
+        # leaky_rnn returns h / alpha, so that h = scale * activity
         activity = [self._activity(x, seeds[i]) for i, x in enumerate(x_parts)]
         scale, self._h_parts = activity[0][0], [h for _, h in activity]
         self._readout_parts = [self._readout(h, scale * tf.convert_to_tensor(self.w_out)) for h in self._h_parts]
@@ -364,19 +365,19 @@ class Model:
                 self.cost_reg += hp["l1_weight"] * tf.reduce_mean(tf.abs(weight))
             if hp["l2_weight"] > 0:
                 self.cost_reg += hp["l2_weight"] * tf.nn.l2_loss(weight)
-        regularized = hp["l1_h"] > 0 or hp["l2_h"] > 0  # the activity is computed anyway
+        regularized = hp["l1_h"] > 0 or hp["l2_h"] > 0  # the penalty needs the activity anyway
         readout_parts = self._readout_parts if regularized else self._lean_parts
         self.evaluation = (self._output_cost(readout_parts), self._output(readout_parts), l2_h)
 
     def set_optimizer(self, extra_cost=None, var_list=None):
-        """Make train_step anew: it minimizes cost_lsq + cost_reg + extra_cost with gradients clipped to +-1.
+        """Replace train_step by one that minimizes cost_lsq + cost_reg + extra_cost, with gradients clipped to ±1.
 
         Parameters
         ----------
         extra_cost : scalar tensor, optional
-            Not added to cost_reg: the next call starts from cost_reg alone.
+            A further cost. It is not added to `cost_reg`: the next call starts from `cost_reg` alone.
         var_list : list of variables, optional
-            Variables to train; default all trainable ones.
+            Variables to train; by default all trainable ones.
         """
         cost_reg = self.cost_reg if extra_cost is None else self.cost_reg + extra_cost
         var_list = self.var_list if var_list is None else var_list
@@ -405,31 +406,33 @@ class Model:
         load_dir : str or Path, optional
             Checkpoint folder; default model_dir.
         whole : bool
-            Refuse a checkpoint without the optimizer's state, which otherwise starts anew.
+            If True, a checkpoint without the optimizer's state is an error. If False, that state is set to its initial
+            value.
 
         Raises
         ------
         FileNotFoundError
             If there is no checkpoint.
         ValueError
-            If it is damaged, of another network, or lacks the optimizer's state with `whole`.
+            If the checkpoint is damaged or belongs to another network, or if it lacks the optimizer's state and `whole`
+            is True.
         """
         folder = self.model_dir if load_dir is None else load_dir
         stored = read_checkpoint(folder)
         different = difference(stored, self._network_variables)
         if different:
             raise ValueError(
-                f"the checkpoint in {folder} is of another network: {different}; restore it with the hp of its run"
+                f"the checkpoint in {folder} belongs to another network: {different}; restore it with the hp of its run"
             )
         variables = tf1.global_variables()
         if whole and any(v.op.name not in stored for v in variables):
-            raise ValueError(f"the checkpoint in {folder} has no optimizer state: training cannot go on from it")
+            raise ValueError(f"the checkpoint in {folder} has no optimizer state: training cannot be resumed from it")
         values = {v: stored[v.op.name] for v in variables if v.op.name in stored}
         tf1.get_default_session().run([v.initializer for v in variables if v not in set(values)])
         self._set(values)
 
     def save(self, modeldir=None, files=None, slimmable=False):
-        """Write a checkpoint; the folder appears whole or not at all.
+        """Write a checkpoint; the folder appears complete or not at all.
 
         Parameters
         ----------
@@ -441,14 +444,14 @@ class Model:
         Raises
         ------
         OSError
-            If the disk is full or the folder may not be written to; names the folder and the remedy.
+            If the disk is full or the folder is not writable. The message names the folder and the remedy.
         ValueError
             If the folder is a link.
         """
         self._writer.write(self.model_dir if modeldir is None else modeldir, files, slimmable)
 
     def lesion_units(self, sess, units, verbose=False):
-        """Silence units for the rest of the network: zero their outgoing recurrent and output weights.
+        """Silence units: set their outgoing recurrent and output weights to zero.
 
         Parameters
         ----------

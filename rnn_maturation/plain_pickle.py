@@ -1,14 +1,14 @@
-"""Pickles of numpy arrays and builtin containers, and of nothing else.
+"""Write and read pickles that contain numpy arrays and builtin containers, and nothing else.
 
-A pickle is a program: reading one in the ordinary way runs whatever its author wrote into it, and people pass the
-pickles of model directories on to others. The reader here knows only the instructions and the few functions that plain
-data need. It never calls numpy's own `__setstate__`, because a forged data type could reach into memory there. While a
-pickle is read, nothing is hashed and nothing is made larger than the file could hold; all values are checked before
-sets and dicts are made of them. So reading takes time and memory in proportion to the length of the file, whatever the
-file says. Files written with numpy 1 and 2 and with Python 2 are read.
+A pickle is a program: `pickle.load` runs any code that its author put into it, and model directories with pickles are
+passed from person to person. The reader in this module knows only the instructions, and the few functions, that plain
+data need. It never calls numpy's own `__setstate__`, which a forged data type could use to reach into memory. While a
+pickle is read, nothing is hashed, and nothing is made that is larger than the file could hold. All values are checked
+before sets and dicts are made of them. Therefore time and memory are in proportion to the length of the file, whatever
+its content is. Files written with numpy 1 and 2 and with Python 2 can be read.
 
-`dump` writes a checksum after the pickle, where `pickle.load` no longer looks: otherwise a corrupted file could yield
-plausible values.
+`dump` writes a checksum after the end of the pickle, which `pickle.load` does not read. Without a checksum, a corrupted
+file could yield plausible values.
 """
 
 import math
@@ -25,9 +25,9 @@ KINDS = "biufcSU"  # numpy's letters for bool, integers, floats, complex and tex
 LEAVES = (type(None), bool, int, float, complex, str, bytes)
 DEEPEST = 100  # levels of containers within containers
 TOO_DEEP = f"it is nested deeper than {DEEPEST} levels"
-KEY_PARTS = 16  # parts of a tuple that is a dict's key or a set's member, including those of tuples in it
+KEY_PARTS = 16  # largest number of parts of a tuple that is a key of a dict or a member of a set, nested ones included
 SAME_HASH = 100  # keys of one dict or set that may share a hash; more of them make it quadratically slow
-LARGEST_EMPTY = 10**6  # elements that an array without elements would have if its axes of length 0 had length 1
+LARGEST_EMPTY = 10**6  # largest size of an empty array, counted as if its axes of length 0 had length 1
 BUILTINS = "builtins", "__builtin__"  # the module's names in Python 3 and Python 2
 CORES = "core", "_core"  # the package's names in numpy 1 and numpy 2
 TRAILER = struct.Struct("<5sI")  # after the pickle: a mark and the CRC-32 of all before it
@@ -47,7 +47,7 @@ def dump(content, file):
     Raises
     ------
     ValueError
-        If the content has something that `load` would refuse.
+        If the content has something that `load` does not accept.
     """
     summed = _Summed(file)
     pickle.dump(_plain(content, {}), summed)
@@ -70,8 +70,8 @@ def load(file):
     Raises
     ------
     ValueError
-        If the pickle is damaged, or asks for anything but numpy arrays, numpy scalars and builtin containers, or for
-        unreasonable memory or time. Nothing in it has been executed then.
+        If the pickle is damaged, contains anything but numpy arrays, numpy scalars and builtin containers, or would
+        take too much memory or time. In each case nothing in it has been executed.
     OSError
         If the file cannot be read.
     """
@@ -80,7 +80,7 @@ def load(file):
     except (OSError, _Refused):
         raise
     except Exception as error:  # a broken pickle can raise anything, from EOFError to MemoryError
-        raise _Refused(f"it is not a whole pickle ({type(error).__name__})") from error
+        raise _Refused(f"it is not a complete pickle ({type(error).__name__})") from error
 
 
 class _Refused(ValueError):
@@ -142,7 +142,7 @@ INHERITED = b"".join(
         "EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST LIST GLOBAL STACK_GLOBAL GET BINGET LONG_BINGET PUT BINPUT "
         "LONG_BINPUT MEMOIZE"
     ).split()
-)  # instructions taken from the pickle module: each makes no more than its own bytes hold
+)  # instructions taken from the pickle module: none of them makes more data than it contains
 
 
 class _Dict(list):
@@ -171,13 +171,13 @@ class _Reader(pickle._Unpickler):
 
     def __init__(self, file, length):
         super().__init__(_Bounded(file, length), encoding="latin1")
-        self._left = 2 * length  # protocol 2 has bytes as text, from which bytes and then an array are made
+        self._left = 2 * length  # protocol 2 stores bytes as text; bytes and then an array are made from it
 
     def charge(self, n_bytes):
-        """Count the bytes that functions make: a few bytes of the file can ask for a copy of something long."""
+        """Count the bytes that functions make, because a few bytes in the file can request a copy of a long value."""
         self._left -= n_bytes
         if self._left < 0:
-            raise _Refused("it makes more of its content than a file of its length has")
+            raise _Refused("it would take more memory than a file of its length can need")
 
     def find_class(self, module, name):
         try:
@@ -202,12 +202,12 @@ class _Reader(pickle._Unpickler):
     def _build(self):
         state = self.stack.pop()
         if type(self.stack[-1]) not in (_Array, _DataType):
-            raise _Refused("it fills what is not an array")
+            raise _Refused("it fills an object that is not an array")
         self.stack[-1].fill(self, state)
 
     def _extend(self, kind, items):
         if type(self.stack[-1]) is not kind:
-            raise _Refused("it adds items to what does not take them")
+            raise _Refused("it adds items to an object that is not a suitable container")
         self.stack[-1].extend(items)
 
     def _append(self):
@@ -285,7 +285,7 @@ def _is_shape(shape):
 
 
 def _is_bounded(shape, itemsize):
-    """Return whether an array without bytes (an axis of length 0, or empty texts) has few elements, too."""
+    """Return whether an array that takes no bytes (an axis of length 0, or empty strings) is not too large."""
     if 0 in shape:
         return math.prod(n or 1 for n in shape) <= LARGEST_EMPTY
     return itemsize > 0 or math.prod(shape) == 1
@@ -327,7 +327,7 @@ def _encode(reader, text="", encoding="latin1"):
 
 def _make_complex(_reader, real, imaginary):
     if type(real) is not float or type(imaginary) is not float:
-        raise _Refused("it has a complex number that is not of two numbers")
+        raise _Refused("it has a complex number that is not made from two numbers")
     return complex(real, imaginary)
 
 
@@ -341,7 +341,7 @@ def _make_frozen_set(reader, items=()):
 
 def _set_of(kind, reader, items):
     if type(items) not in (list, tuple):
-        raise _Refused("it has a set that is not of a list")
+        raise _Refused("it has a set that is not made from a list")
     reader.charge(len(items))
     return kind(items)
 
@@ -371,7 +371,7 @@ def _plain(value, done, room=DEEPEST):
         if value.dtype.kind in KINDS and _is_bounded(value.shape, value.itemsize):
             return value
     elif kind in _MADE_AS:
-        if id(value) not in done:  # a container that is there many times is made once
+        if id(value) not in done:  # a container that occurs many times is made only once
             done[id(value)] = _container(value, done, room)
         _, result, height = done[id(value)]
         if height > room:
@@ -406,7 +406,7 @@ def _check_keys(keys):
     for key in keys:
         _check_key(key)
     if len(keys) > SAME_HASH and max(Counter(map(hash, keys)).values()) > SAME_HASH:
-        raise _Refused("it has a dict or a set whose keys have all the same hash")
+        raise _Refused("it has a dict or a set with too many keys of the same hash")
 
 
 def _check_key(key):

@@ -1,6 +1,7 @@
 """The recurrence of the networks as TensorFlow graphs: leaky RNN (with its gradient), leaky GRU, GRU and LSTM.
 
-Each function takes the input x (T, B, n_in) and returns the activity h (T, B, N). These are the program's hot loops:
+Each function takes the input x (T, B, n_in) and returns the activity h (T, B, N). The program spends most of its time
+here, which explains how they are written:
 
 - the input product and the noise are computed for a block of steps at a time, so that blocks stay in the processor's
   cache;
@@ -14,7 +15,7 @@ import math
 
 from rnn_maturation.tensorflow1 import tf, tf1
 
-BLOCK = 5  # steps that are unrolled in each iteration of a loop, and whose noise is drawn at once
+BLOCK = 5  # time steps that one iteration of a loop computes; their noise is drawn at once
 
 
 def _retanh(z):
@@ -37,20 +38,23 @@ ACTIVATIONS = {
 
 
 def normal_noise(shape, sigma, seed, coarse=False):
-    """Draw normal noise of standard deviation sigma, a pure function of seed.
+    """Draw normal noise of standard deviation sigma, which depends on nothing but the seed.
 
-    The transform of Box and Muller (Ann. Math. Statist. 29, 1958) of counter-based uniform numbers: exactly normal
-    except for their resolution of 2**-23, which ends the tails at 5.6 sigma. On a CPU it is twice as fast as
-    TensorFlow's own generator.
+    It is computed from counter-based uniform numbers by the transform of Box and Muller (Ann. Math. Statist. 29, 1958).
+    The uniform numbers have a resolution of 2**-23, so that the tails of the noise end at 5.6 sigma; otherwise it is
+    exactly normal. On a CPU it is twice as fast as TensorFlow's own generator.
 
     Parameters
     ----------
     shape : list of ints or scalar tensors
+        Shape of the noise.
     sigma : float
+        Standard deviation.
     seed : (2,) integer tensor
+        Seed; the same seed gives the same noise.
     coarse : bool
-        Take 16 random bits for each number instead of 32, which saves a third of the time: the resolution is 2**-16,
-        and the tails end at 4.9 sigma.
+        Use 16 random bits per number instead of 32. This saves a third of the time; the resolution is 2**-16, and the
+        tails end at 4.9 sigma.
 
     Returns
     -------
@@ -71,7 +75,7 @@ def normal_noise(shape, sigma, seed, coarse=False):
 
 
 def _pad_to_blocks(x):
-    """Return x with zeros after its last step, up to whole blocks: later steps change nothing before them."""
+    """Append zeros to x until its length is a multiple of BLOCK; later steps do not change earlier ones."""
     return tf.pad(x, [[0, -tf.shape(x)[0] % BLOCK], [0, 0], [0, 0]])
 
 
@@ -86,8 +90,8 @@ def _drive(x, t, w_in, bias, sigma, seed, coarse=False):
 
 
 def _softplus_of_many(z):
-    """Return softplus as elementary operations, which are faster than TensorFlow's own where there are many rows."""
-    return tf.maximum(z, tf.math.log(1 + tf.exp(tf.minimum(z, 20.0))))  # from 20 on it is z, to float32's precision
+    """Return softplus computed by elementary operations, which are faster than tf.nn.softplus if z has many rows."""
+    return tf.maximum(z, tf.math.log(1 + tf.exp(tf.minimum(z, 20.0))))  # from 20 on, softplus(z) is z in float32
 
 
 def _leaky_block(s, drive, w, alpha, activation):
@@ -126,12 +130,12 @@ def leaky_rnn(x, w_in, w_rec, bias, alpha, activation, sigma, seed):
     sigma : float
         Standard deviation of the noise of each unit, trial and step.
     seed : (2,) int64 tensor
-        Of the noise.
+        Seed of the noise.
 
     Returns
     -------
     (T, B, N) tensor
-        h / alpha: whoever multiplies it can scale the smaller factor.
+        h / alpha. In a product with a smaller array, it is faster to multiply that array by alpha.
     """
     f, derivative = ACTIVATIONS[activation]
     n_in, n_rnn = w_in.shape
@@ -152,7 +156,7 @@ def leaky_rnn(x, w_in, w_rec, bias, alpha, activation, sigma, seed):
         s_all = tf.reshape(s_all.stack(), [n_padded, n_trials, n_rnn])[:n_time]
 
         def gradient(ds_all):
-            """Go back from the last step: dz is the gradient of the total input z, carry that of the leaking state."""
+            """Propagate the gradient back in time: dz is that of the total input z, carry that of the leaking state."""
             w_back = tf.transpose(w)
             ds_all = tf1.cond(tf.equal(n_padded, n_time), lambda: ds_all, lambda: _pad_to_blocks(ds_all))
 
@@ -183,7 +187,7 @@ def leaky_rnn(x, w_in, w_rec, bias, alpha, activation, sigma, seed):
 def leaky_rnn_readout(x, w_in, w_rec, bias, alpha, activation, sigma, seed, w_out, b_out):
     """Return the readout h W_out + b_out of `leaky_rnn` without keeping the activity.
 
-    It serves evaluation, which has many trials and trains nothing: its noise is coarse, see `normal_noise`.
+    Evaluations use it: they have many trials and need no gradient. Its noise is coarse, see `normal_noise`.
 
     Parameters
     ----------
@@ -210,7 +214,7 @@ def leaky_rnn_readout(x, w_in, w_rec, bias, alpha, activation, sigma, seed, w_ou
 
 
 def gated_activation(name):
-    """Return the activation function of a gated network: the leaky RNN's, relu+, or the one that tf.nn has.
+    """Return the activation function of a gated network: one of `ACTIVATIONS`, relu+, or a function of tf.nn.
 
     Parameters
     ----------
@@ -253,7 +257,7 @@ def gru(x, w_gates, b_gates, w_candidate, b_candidate, activation, alpha=None, s
     activation : str
         See `gated_activation`.
     alpha : float, optional
-        dt / tau, of the leaky GRU.
+        dt / tau of the leaky GRU. By default the network is a GRU.
     sigma, seed
         Noise of the leaky GRU, as for `leaky_rnn`.
 
@@ -277,7 +281,9 @@ def gru(x, w_gates, b_gates, w_candidate, b_candidate, activation, alpha=None, s
 
 
 def lstm(x, w, b, activation):
-    """Return the activity of the LSTM as TensorFlow 1's cell computes it: gates in the order i, j, f, o; forget bias 1.
+    """Return the activity of the LSTM, computed as in TensorFlow 1's cell.
+
+    The gates are in the order i, j, f, o, and the forget gate has a bias of 1.
 
     Parameters
     ----------

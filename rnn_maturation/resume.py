@@ -1,4 +1,4 @@
-"""Where a run stands on disk, and how it goes on: new runs, checkpoints to go on from, requests to stop."""
+"""Begin, resume, stop and delete runs: what of a run is on disk, and from which checkpoint it is resumed."""
 
 import contextlib
 import json
@@ -15,12 +15,12 @@ from rnn_maturation import model_directory
 from rnn_maturation.checks import quoted
 from rnn_maturation.hyperparameters import changed_keys
 
-STATE_FILE = "training_state.json"  # beside each checkpoint: everything else that is needed to go on from it
+STATE_FILE = "training_state.json"  # beside each checkpoint: what else is needed to resume from it
 INTERRUPTED = "interrupted"  # folder of the checkpoint of a run that was stopped between two evaluations
 CHECKPOINT_FILES = ("checkpoint", "*.ckpt.*", STATE_FILE, "H_*.pkl", "neuron_info_*.pkl", ".partial-*")
 
 
-# ------------------------------------------------------------------------------------------------ what is there
+# ------------------------------------------------------------------------------------------------ what is on disk
 
 
 def delete_run(model_dir, load_dir=None):
@@ -39,23 +39,23 @@ def delete_run(model_dir, load_dir=None):
     """
     folder = Path(model_dir)
     if load_dir is not None and folder.resolve() in Path(load_dir).resolve().parents:
-        raise ValueError(f"load_dir {load_dir} is a part of the run to overwrite: copy it elsewhere first")
+        raise ValueError(f"load_dir {load_dir} is a part of the run to overwrite: copy it to another folder first")
     for checkpoint in [*folder.glob("[0-9]*"), folder / INTERRUPTED]:
         if checkpoint.is_symlink():
-            checkpoint.unlink()  # the folder that it leads to belongs to another run
+            checkpoint.unlink()  # only the link: its target belongs to another run
         elif checkpoint.name.isdigit() or checkpoint.name == INTERRUPTED:
             for file in [file for pattern in CHECKPOINT_FILES for file in checkpoint.glob(pattern)]:
                 file.unlink()
-            with contextlib.suppress(OSError):  # it is not there, or a file of the user's stays in it
+            with contextlib.suppress(OSError):  # it does not exist, or still has files of the user
                 checkpoint.rmdir()
     for name in ("log.json", "task_info.pkl", "hp.json", "hparams.json"):
         (folder / name).unlink(missing_ok=True)
 
 
 def begin(model_dir, hp):
-    """Write hp.json for a new run, or compare it with that of the run that is there.
+    """Write hp.json for a new run, or compare the hyper-parameters with those of the run on disk.
 
-    Half-written checkpoints of killed processes are removed.
+    Incomplete checkpoints of killed processes are removed.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def begin(model_dir, hp):
     Raises
     ------
     ValueError
-        If the run has other hyper-parameters, or lacks a file or a part of its log.
+        If the run on disk has other hyper-parameters, or lacks a file or a part of its log.
     """
     for pattern in (".[0-9]*-*", f".{INTERRUPTED}-*"):
         for leftover in Path(model_dir).glob(pattern):
@@ -80,46 +80,52 @@ def begin(model_dir, hp):
     log = model_directory.load_log(model_dir) if model_directory.has_log(model_dir) else None
     if saved is None:
         if log is not None or model_directory.checkpoint_trials(model_dir):
-            raise ValueError(f"{model_dir} has a run without its hp.json: put the file back, or --overwrite")
+            raise ValueError(
+                f"{model_dir} has a run without its hp.json: put the file back, or begin again with --overwrite "
+                "(overwrite=True)"
+            )
         model_directory.save_hp(hp, model_dir)
     else:
         changed = changed_keys(saved, hp)
         if changed:
             differences = ", ".join(f"{key} {quoted(old)} (now {quoted(new)})" for key, (old, new) in changed.items())
             raise ValueError(
-                f"{model_dir} holds a run with other hyper-parameters: {differences}. "
-                "Use these, another model directory, or --overwrite (overwrite=True)"
+                f"{model_dir} holds a run with other hyper-parameters: {differences}. Use the hyper-parameters of that "
+                "run or another model directory, or begin again with --overwrite (overwrite=True)"
             )
     if log is None:
         if any(model_directory.checkpoint_trials(model_dir)):  # checkpoint 0 comes before the first log
-            raise ValueError(f"{model_dir} has a run without its log.json: put the file back, or --overwrite")
+            raise ValueError(
+                f"{model_dir} has a run without its log.json: put the file back, or begin again with --overwrite "
+                "(overwrite=True)"
+            )
         return {"model_dir": str(model_dir), "trials": [], "times": [], "growth": []}
     wanted = ["times", "growth", "perf_avg", "perf_min"]
     wanted += [f"{what}_{rule}" for rule in hp["rules"] for what in ("cost", "creg", "perf")]
     missing = [key for key in wanted if not isinstance(log.get(key), list)]
     if missing:
         raise ValueError(
-            f"{model_dir}/log.json is damaged: it has no {', '.join(missing)}. Restore it from a copy, or "
-            "--overwrite (overwrite=True)"
+            f"{model_dir}/log.json is damaged: it has no {', '.join(missing)}. Restore it from a copy, or begin again "
+            "with --overwrite (overwrite=True)"
         )
     return log
 
 
-# ------------------------------------------------------------------------------------------------ going on
+# ------------------------------------------------------------------------------------------------ resuming
 
 
 def go_on(model, log, settings):
-    """Bring the network, hp['rng'] and the log to where an unfinished run stands.
+    """Restore the network, hp['rng'] and the log of an unfinished run.
 
-    The newest checkpoint that is whole is restored. What was logged after it is dropped from the log, as it will be
-    computed again.
+    The newest complete checkpoint is restored. Later entries of the log are removed, because they will be computed
+    again.
 
     Parameters
     ----------
     model : network.Model
-        In a default session; its graph must have the run's training step.
+        The network, with a default session. Its graph must already have the training step of the run.
     log : dict
-        With at least one entry.
+        Log of the run, with at least one entry.
     settings : dict
         display_step, trainables and load_dir of this call of `train`.
 
@@ -131,7 +137,7 @@ def go_on(model, log, settings):
     Raises
     ------
     ValueError
-        If the run was started with other settings, or no checkpoint is whole.
+        If the run was started with other settings, or has no complete checkpoint.
     """
     model_dir, batch_size = Path(model.model_dir), model.hp["batch_size_train"]
     for name in (INTERRUPTED, *map(str, log["trials"][::-1])):
@@ -142,17 +148,17 @@ def go_on(model, log, settings):
             state = _read_state(folder)
             trials = state["step"] * batch_size
             if name == INTERRUPTED and trials <= log["trials"][-1]:
-                continue  # out of date: left by a process that was killed right after logging what came later
+                continue  # outdated: a process was killed just after it had logged a later checkpoint
             if name not in (INTERRUPTED, str(trials)):
-                raise ValueError(f"{folder / STATE_FILE} is of trial {trials}: this checkpoint is damaged")
+                raise ValueError(f"{folder / STATE_FILE} belongs to trial {trials}: this checkpoint is damaged")
             model.restore(folder, whole=True)
         except (ValueError, FileNotFoundError) as error:
             print(f"{error}\nGoing back to the checkpoint before it.")
             continue
         if state["settings"] != settings:
             raise ValueError(
-                f"{model_dir} holds a run with {state['settings']}, now {settings}: use the same, another model "
-                "directory, or --overwrite (overwrite=True)"
+                f"{model_dir} holds a run with the settings {state['settings']}, but now they are {settings}. Use the "
+                "settings of that run or another model directory, or begin again with --overwrite (overwrite=True)"
             )
         generator, keys, *rest = state["rng"]
         model.hp["rng"].set_state((generator, np.array(keys, np.uint32), *rest))
@@ -160,11 +166,12 @@ def go_on(model, log, settings):
         for key, values in log.items():
             if model_directory.is_log_list(key):  # not a list that the user added
                 del values[n_kept:]
-        print(f"{model_dir}: going on from trial {trials}")
+        print(f"{model_dir}: resuming from trial {trials}")
         return state["step"]
     raise ValueError(
-        f"{model_dir} has a log but no checkpoint to go on from (a whole one with {STATE_FILE}): start a new run from "
-        "one of its checkpoints with load_dir in another directory, or --overwrite (overwrite=True)"
+        f"{model_dir} has a log, but no checkpoint from which it can be resumed: that takes a complete checkpoint with "
+        f"{STATE_FILE}. Train in another model directory with one of its checkpoints as load_dir, or begin again "
+        "with --overwrite (overwrite=True)"
     )
 
 
@@ -178,7 +185,7 @@ def state_text(settings, step, rng_state):
     step : int
         Number of training steps that have been done.
     rng_state : tuple
-        Where hp['rng'] stands, as numpy's RandomState.get_state returns it.
+        State of hp['rng'], as returned by numpy's RandomState.get_state.
 
     Returns
     -------
@@ -198,7 +205,7 @@ def _read_state(folder):
             return state
     except (ValueError, AttributeError, TypeError, KeyError, RecursionError):
         pass
-    raise ValueError(f"{path} is damaged; without {folder}, training goes on from the one before")
+    raise ValueError(f"{path} is damaged; if you delete {folder}, training resumes from the checkpoint before it")
 
 
 def _checksum(state):
@@ -206,7 +213,7 @@ def _checksum(state):
 
 
 def _is_sound(step, settings, rng):
-    """Return whether `state_text` can have written a state; numpy does not check where a generator stands."""
+    """Return whether `state_text` can have written a state; numpy does not check the state of a generator."""
 
     def is_int(value, low, high):
         return type(value) is int and low <= value <= high
@@ -229,15 +236,15 @@ def _is_sound(step, settings, rng):
 
 
 class StopRequests:
-    """Let Ctrl-C and SIGTERM act at the end of a block instead of at once; a second one acts at once.
+    """Delay Ctrl-C and SIGTERM to the end of a block; a second one takes effect at once.
 
-    Use it as a context manager. At the end of the block, after a request, KeyboardInterrupt (Ctrl-C) or SystemExit
-    (SIGTERM) is raised.
+    Use it as a context manager. If a signal came during the block, KeyboardInterrupt (after Ctrl-C) or SystemExit
+    (after SIGTERM) is raised at its end.
 
     Attributes
     ----------
     signal : int or None
-        Number of the signal that has come.
+        Number of the signal that has come; None before that.
     """
 
     def __init__(self):

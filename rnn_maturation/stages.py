@@ -1,4 +1,4 @@
-"""Which checkpoints of a run are early, mid or mature: performance, smoothing, stages, and what of them is on disk."""
+"""Find the checkpoints of a run that are early, mid or mature, from its performance and from what is on disk."""
 
 import warnings
 from collections.abc import Mapping
@@ -10,17 +10,17 @@ from rnn_maturation.hyperparameters import STAGE_LEVELS
 from rnn_maturation.model_directory import activity_file, checkpoint_trials
 
 STAGES = tuple(STAGE_LEVELS)
-GROWTH_WINDOW = 5  # evaluations over which growth curves, and what is read from them, are smoothed
-STAGE_WINDOW = 9  # the same for the choice of the checkpoints of each stage
-STAGE_MARGIN = 0.05  # of performance around a stage's level
+GROWTH_WINDOW = 5  # window of `smooth`, in evaluations, for growth curves and for what is computed from them
+STAGE_WINDOW = 9  # the same for choosing the checkpoints of each stage
+STAGE_MARGIN = 0.05  # largest difference between performance and the level of a stage
 MAX_STAGE_CHECKPOINTS = 30
 
 
 def smooth(ori_array, smooth_window):
     """Return the forward moving mean of a curve.
 
-    Value i is the mean of the values i … i + smooth_window, both included, as published; at the end of the curve the
-    window shortens.
+    Value i is the mean of the values i … i + smooth_window, both included, as published. At the end of the curve the
+    window is shorter.
 
     Parameters
     ----------
@@ -53,39 +53,42 @@ def range_auto_select(
 ):
     """Choose the checkpoints of each stage of maturation from a rule's performance.
 
-    Where the smoothed curve is within the margin of early_target_perf or mid_target_perf, or no more than the margin
-    below mature_target_perf, the checkpoints it was averaged over join that stage. Of too many, the last of early,
-    the middle of mid and the first of mature stay, so that the stages lie close to each other.
+    A stage gets the checkpoints over which the smoothed curve was averaged wherever this curve is within `perf_margin`
+    of early_target_perf or of mid_target_perf, or at most `perf_margin` below mature_target_perf. If a stage has too
+    many checkpoints, the last ones of early, the middle ones of mid and the first ones of mature are kept, so that the
+    stages are close to each other.
 
     Parameters
     ----------
     hp : dict
-        Has early_target_perf, mid_target_perf and mature_target_perf.
+        Hyper-parameters with early_target_perf, mid_target_perf and mature_target_perf.
     log : dict
-        Has trials.
+        Log with 'trials'.
     growth_curve : (number of evaluations,) array_like
         A rule's raw performance, log['perf_<rule>'].
     avr_window : int
         Window of `smooth`, in evaluations.
     perf_margin : float
+        Largest difference from the performance of the stage.
     max_trial_num_limit : int
-        Most checkpoints of a stage; mid keeps one more when an odd number is too much.
+        Maximum number of checkpoints per stage. The stage mid keeps one more if its surplus is an odd number.
 
     Returns
     -------
     dict
-        ``{'early': [...], 'mid': [...], 'mature': [...]}``, trial numbers in order. A checkpoint can be in two.
+        ``{'early': [...], 'mid': [...], 'mature': [...]}``, trial numbers in order. A checkpoint can be in two stages.
 
     Raises
     ------
     ValueError
-        If the curve has another length than log['trials'], or a window or limit is impossible.
+        If the curve and log['trials'] differ in length, or the window or the limit is not allowed.
     """
     limit = check_whole_number("max_trial_num_limit", max_trial_num_limit)
     trials = log["trials"]
     if len(growth_curve) != len(trials):
         raise ValueError(
-            f"growth_curve has {len(growth_curve)} values, but log['trials'] {len(trials)}. Give log['perf_<rule>']."
+            f"growth_curve has {len(growth_curve)} values, but log['trials'] has {len(trials)}. "
+            "Give log['perf_<rule>']."
         )
     chosen = {stage: set() for stage in STAGES}
     for i, perf in enumerate(smooth(growth_curve, avr_window)):
@@ -96,7 +99,7 @@ def range_auto_select(
 
 
 def first_reaching(performance, level, window=GROWTH_WINDOW):
-    """Return the position from which smoothed performance first reaches a level.
+    """Return the first position at which smoothed performance reaches a level.
 
     Parameters
     ----------
@@ -115,7 +118,10 @@ def first_reaching(performance, level, window=GROWTH_WINDOW):
 
 
 def stage_of(perf, hp):
-    """Return the stage of a performance: 'mature' above mid_target_perf, 'mid' above early_target_perf, or 'early'."""
+    """Return the stage of a performance.
+
+    It is 'mature' above mid_target_perf, 'mid' from there down to early_target_perf, and 'early' at or below this.
+    """
     if perf > hp["mid_target_perf"]:
         return "mature"
     return "mid" if perf > hp["early_target_perf"] else "early"
@@ -176,8 +182,8 @@ def flat_trials(trial_list, rule):
 def trials_by_stage(trial_list, hp, log, rule):
     """Return the trial numbers of each stage of maturation.
 
-    Trial numbers are sorted by their performance (`stage_of`). A dict says the stages itself; a trial number that is
-    in several of them counts once, mature before mid before early.
+    Trial numbers are assigned to stages by their performance (`stage_of`). A dict already has the stages. A trial
+    number that is in several stages of a dict is counted only in the last of them.
 
     Parameters
     ----------
@@ -195,7 +201,7 @@ def trials_by_stage(trial_list, hp, log, rule):
     Raises
     ------
     ValueError
-        As `flat_trials`, or if the log does not have a trial number or the rule.
+        As for `flat_trials`, or if the log lacks a trial number or the rule.
     """
     if isinstance(trial_list, Mapping):
         given = _stages_of_rule(trial_list, rule)
@@ -207,7 +213,7 @@ def trials_by_stage(trial_list, hp, log, rule):
 
 
 def present_trials(model_dir, trials, rule):
-    """Return those trial numbers whose activity is on disk or can be computed; one warning names the others.
+    """Return the trial numbers whose activity is on disk or can be computed; one warning names the missing ones.
 
     Parameters
     ----------
@@ -222,7 +228,7 @@ def present_trials(model_dir, trials, rule):
     Raises
     ------
     FileNotFoundError
-        If none is left.
+        If no trial number is left.
     """
     on_disk = set(checkpoint_trials(model_dir))
     present = [t for t in trials if t in on_disk or activity_file(model_dir, t, rule).exists()]
@@ -233,7 +239,7 @@ def present_trials(model_dir, trials, rule):
             f"On disk: {_shortened([str(t) for t in sorted(on_disk)]) or 'none'}."
         )
     if missing:
-        warnings.warn(f"{model_dir} has no checkpoint {_shortened(missing)}: left out.", stacklevel=3)
+        warnings.warn(f"{model_dir} has no checkpoint {_shortened(missing)}: left out of the analysis.", stacklevel=3)
     return present
 
 
@@ -259,7 +265,7 @@ def present_stages(hp, log, model_dir, rule, trial_list):
     Raises
     ------
     ValueError
-        As `trials_by_stage`.
+        As for `trials_by_stage`.
     FileNotFoundError
         If none of the checkpoints is on disk.
     """
@@ -286,7 +292,7 @@ def mean_performance(log, rule, trials):
 
 
 def range_name(trial_list, rule):
-    """Return what file names call a trial list.
+    """Return the parts of file names that describe a trial list.
 
     Parameters
     ----------
@@ -308,19 +314,20 @@ def range_name(trial_list, rule):
 
 
 def kept_to_disk(ranges, model_dir):
-    """Return those trial numbers of ``{rule: {stage: trial numbers}}`` that have a checkpoint on disk."""
+    """Return ``{rule: {stage: trial numbers}}`` with only the trial numbers that have a checkpoint on disk."""
     on_disk = set(checkpoint_trials(model_dir))
     return {r: {s: [t for t in trials if t in on_disk] for s, trials in stages.items()} for r, stages in ranges.items()}
 
 
 def evenly_thinned(trials, number):
-    """Return at most `number` of some trial numbers, evenly spread over their positions, the last one among them.
+    """Return at most `number` of the given trial numbers, evenly spread by position and with the last one.
 
     Parameters
     ----------
     trials : sequence of int
+        Trial numbers, in order.
     number : int
-        At least 1. From 2 on, the first one is kept too.
+        Maximum number, at least 1. From 2 on, the first trial number is kept too.
 
     Returns
     -------

@@ -4,9 +4,9 @@ A task is one row of the table `TASKS` and the function that draws its stimuli a
 added with `register_task`, from a file of your own (docs/extending_task.md).
 
 Arrays are time-major, (T, B, channels) float32: T time steps, B trials, and a ring of R units (`hp['n_eachring']`).
-Input channels: 0 fixation, 1 … R stimulus ring, `hp['rule_start']` + k rule k. Output channels: 0 fixation,
-1 … R response ring. Directions are in radians in [0, 2π). The only randomness is `hp['rng']`, drawn in a fixed order:
-published numbers and resumed runs depend on this exact stream.
+Input channel 0 is fixation, channels 1 to R are the stimulus ring, and channel `hp['rule_start']` + k is rule k of the
+rule set. Output channel 0 is fixation, and channels 1 to R are the response ring. Directions are in radians in [0, 2π).
+All random numbers come from `hp['rng']`, in a fixed order, because published numbers and resumed runs depend on it.
 
 Tasks after Liu, Zhu, Constantinidis & Zhou, iScience 24(10):103178, 2021, Figure 1.
 """
@@ -27,13 +27,13 @@ import numpy as np
 
 from rnn_maturation.checks import check_whole_number, quoted
 
-TAIL = 500  # ms after the last epoch
-GRACE = 100  # ms at the start and after the response signal that do not count in the cost
-TRIALS_PER_LOCATION = 16  # of the test modes
+TAIL = 500  # ms from the end of the last epoch to the end of the trial
+GRACE = 100  # ms that do not count in the cost: at the start of the trial, and after the go signal ('go1')
+TRIALS_PER_LOCATION = 16  # in the test modes
 NONMATCH_BLOCK = 8  # consecutive trials with the same answer, match or non-match, in test mode
 BUMP_HEIGHT, BUMP_WIDTH = 0.8, np.pi / 8  # width (standard deviation) in rad, whatever the size of the ring
-KEYWORDS = ("batch_size", "rule_on", "rule_off", "rule_strength", "replace_rule")
-TASKS_VARIABLE = "RNN_MATURATION_TASKS"  # environment variable: files with tasks of your own, separated as in PATH
+KEYWORDS = ("batch_size", "rule_on", "rule_off", "rule_strength", "replace_rule")  # arguments of generate_trials
+TASKS_VARIABLE = "RNN_MATURATION_TASKS"  # environment variable: files to load, separated as in PATH
 
 
 # ------------------------------------------------------------------------------------------------------------- a batch
@@ -42,19 +42,19 @@ TASKS_VARIABLE = "RNN_MATURATION_TASKS"  # environment variable: files with task
 class Trial:
     """A batch of trials.
 
-    `generate_trials` makes one from a row of the table. It can also be built by hand: times from `timing`, then the
-    ``add_…`` methods, in any order (docs/extending_task.md).
+    `generate_trials` makes a batch from a row of the table. You can also build one yourself: take the epochs and the
+    number of steps from `timing`, then call the ``add_…`` methods in any order (docs/extending_task.md).
 
     Parameters
     ----------
     config : dict
-        Hyper-parameters (`hp`), kept as they are.
+        Hyper-parameters (`hp`). The batch keeps this dict itself, not a copy.
     tdim : int
         Number of time steps T.
     batch_size : int
         Number of trials B.
     epochs : dict, optional
-        {epoch: (start, end)} in steps, as `timing` returns it. The methods look up in it when things happen.
+        {epoch: (start, end)} in steps, as `timing` returns it. The ``add_…`` methods take their times from it.
 
     Attributes
     ----------
@@ -63,13 +63,15 @@ class Trial:
     y : (T, B, R+1) float32
         Target output.
     y_loc : (T, B) float32
-        Target direction in rad; −1 before the response.
+        Target direction in rad; −1 while no response is due.
     c_mask : float32 array or None
-        Cost mask, (T·B, R+1) for 'lsq' and (T·B,) for 'cross_entropy'; None until `add_c_mask`.
+        Cost mask: (T·B, R+1) with loss type 'lsq', (T·B,) with 'cross_entropy'. It is None before `add_c_mask`.
     epochs : dict
-        {epoch: (start, end)} in steps; the first one starts at None, 'go1' (response due) ends at None.
+        {epoch: (start, end)} in steps. A start of None means the start of the trial, an end of None its end. The
+        response is due in 'go1'.
     rings : dict
-        {kind: {name: (B, R) ring activity}} in the order added; kinds are those of `add_stimulus`, and 'response'.
+        {kind: {name: (B, R) ring activity}}, names in the order in which they were added. The kinds are those of
+        `add_stimulus` and 'response'.
     pref : (R,) float64
         Preferred directions of the ring units, rad.
 
@@ -105,13 +107,13 @@ class Trial:
         Raises
         ------
         ValueError
-            If there is none.
+            If hp['rng'] is missing or is not a RandomState.
         """
         return _generator(self.config)
 
     @property
     def input_loc(self):
-        """List of (R,) ring activity, one per stimulus: the first stimulus of every trial, then the second one."""
+        """List of (R,) ring activity: for the first stimulus one per trial, then the same for a second stimulus."""
         return self._rings_of("stimulus")
 
     @property
@@ -128,12 +130,28 @@ class Trial:
         return [ring for rings in self.rings[kind].values() for ring in rings]
 
     def add_fixation(self, off="go1"):
-        """Add the fixation input, until epoch `off` (None: to the end), and its target, until the response is due."""
+        """Add the fixation input, and the target of the fixation output until the response is due.
+
+        Parameters
+        ----------
+        off : str or None
+            Epoch at whose start the fixation input goes off; None: it stays on.
+        """
         self.x[: None if off is None else self._steps(off)[0], :, 0] = 1
         self.y[: self._steps("go1")[0], :, 0] = 0.8 if self.least_squares else 1.0
 
     def add_rule(self, rule, on=None, off=None, strength=1.0):
-        """Add the input of a rule from step `on` to step `off` (None: from the start, to the end)."""
+        """Add the input of a rule.
+
+        Parameters
+        ----------
+        rule : str
+            Rule of the rule set `hp['ruleset']`.
+        on, off : int, optional
+            First step with the input, and the step after the last one; by default the whole trial.
+        strength : float
+            Value of the input.
+        """
         self.x[on:off, :, get_rule_index(rule, self.config)] = strength
 
     def add_stimulus(self, name, directions, epoch=None, kind="stimulus", strength=1.0):
@@ -142,14 +160,16 @@ class Trial:
         Parameters
         ----------
         name : str
-            Name of the stimulus; its activity is kept in `rings` under it.
+            Name of the stimulus, under which `rings` keeps its activity.
         directions : float or (B,) array_like
-            Where each trial shows it, rad.
+            Direction of the stimulus (rad), the same in all trials or one per trial.
         epoch : str or (start, end), optional
-            When it is on: an epoch, or steps. The default is the epoch of its name.
+            Epoch in which the stimulus is on, or its start and end in steps. The default is the epoch that has the name
+            of the stimulus.
         kind : {'stimulus', 'distractor', 'other'}
-            'stimulus' is in `input_loc`, by which the analyses sort trials; 'distractor' is in `distract_loc`; 'other',
-            such as choice targets or a cue, is in neither, and is a bump even with `in_loc_type` 'one_hot'.
+            A 'stimulus' is listed in `input_loc`, by which the analyses sort trials, and a 'distractor' in
+            `distract_loc`. Use 'other' for choice targets or a cue: they are not listed, and they are bumps of activity
+            even if `hp['in_loc_type']` is 'one_hot'.
         strength : float
             Factor of the ring activity.
 
@@ -166,7 +186,13 @@ class Trial:
         self.x[start:end, :, 1 : 1 + self.n_eachring] += self.rings[kind][name]
 
     def add_response(self, directions):
-        """Add the target of the response: `directions`, rad, a float or one for each trial, from 'go1' to the end."""
+        """Add the target of the response, from 'go1' to the end of the trial.
+
+        Parameters
+        ----------
+        directions : float or (B,) array_like
+            Target direction (rad), the same in all trials or one per trial.
+        """
         start, directions = self._steps("go1")[0], self._directions("response", directions)
         self.rings["response"]["response"] = self._ring(directions, one_hot=not self.least_squares)
         self.y[start:, :, 1 : 1 + self.n_eachring] += self.rings["response"]["response"]
@@ -194,9 +220,16 @@ class Trial:
         return BUMP_HEIGHT * np.exp(-((distances / BUMP_WIDTH) ** 2) / 2)
 
     def add_c_mask(self, response_weight=5.0):
-        """Add the cost mask: 1 until 'go1', `response_weight` after it, 0 in the `GRACE` time of both.
+        """Add the cost mask, the weight of each output at each step.
 
-        With 'lsq' the fixation output counts twice; with 'cross_entropy' the mask is divided by its mean.
+        The weight is 1 before 'go1' and `response_weight` after it. It is 0 for `GRACE` ms at the start of the trial
+        and for `GRACE` ms after 'go1'. With loss type 'lsq' the fixation output has twice this weight. With
+        'cross_entropy' the mask is divided by its mean.
+
+        Parameters
+        ----------
+        response_weight : float
+            Weight of the response.
         """
         response_on, grace = self._steps("go1")[0], int(GRACE / self.dt)
         weights = np.zeros(self.tdim)
@@ -213,12 +246,12 @@ class Trial:
     def add_x_noise(self):
         """Add normal noise to the whole input; its standard deviation per step is sigma_x·√(2/alpha)."""
         noise = self.rng.randn(*self.x.shape)
-        alpha = self.config["dt"] / self.config["tau"]  # a stored alpha may be another dt's
+        alpha = self.config["dt"] / self.config["tau"]  # hp['alpha'] may have been computed with another dt
         noise *= self.config["sigma_x"] * np.sqrt(2 / alpha)
         self.x += noise
 
     def split(self, n_parts):
-        """Return the batch as `n_parts` trial objects that share its arrays; their `rings` and `c_mask` are empty."""
+        """Split the batch into `n_parts` smaller ones, which share its arrays and have neither rings nor cost mask."""
         parts, size = [], self.batch_size // n_parts
         for start in range(0, self.batch_size, size):
             part = copy.copy(self)
@@ -230,23 +263,23 @@ class Trial:
 
 
 def timing(durations, dt, response_on=None, what="this task"):
-    """Return when the epochs of a trial start and end, and how long it is.
+    """Return the start and end of each epoch of a trial, and the length of the trial.
 
     Parameters
     ----------
     durations : dict
-        {epoch: duration in ms}, in order; `TAIL` ms follow.
+        {epoch: duration in ms}, in the order of the trial. `TAIL` ms are added after the last epoch.
     dt : float
         Time step, ms. Each duration is rounded down to whole steps before they are added up.
     response_on : str, optional
-        Epoch with which the response is due; default: after the last one.
+        Epoch at whose start the response is due. By default it is due after the last epoch.
     what : str
-        What an error calls the task.
+        Name of the task in error messages.
 
     Returns
     -------
     epochs : dict
-        {epoch: (start, end)} in steps, with 'go1', the time of the response, at the end.
+        {epoch: (start, end)} in steps. The last key is 'go1', the time in which the response is due.
     tdim : int
         Number of time steps of the whole trial.
 
@@ -258,7 +291,9 @@ def timing(durations, dt, response_on=None, what="this task"):
     n_steps = {name: int(duration / dt) for name, duration in durations.items()}
     for name, steps in n_steps.items():
         if steps < 1:
-            raise ValueError(f"dt of {dt} ms is too long for {what}: its {name} lasts {durations[name]} ms.")
+            raise ValueError(
+                f"dt of {dt} ms is too long for {what}: its {name} lasts {durations[name]} ms. Choose a smaller dt."
+            )
     ends = list(accumulate(n_steps.values()))
     epochs = dict(zip(n_steps, pairwise([None, *ends]), strict=True))
     go = epochs[response_on][0] if response_on else ends[-1]
@@ -271,8 +306,9 @@ def get_dist(original_dist):
 
 
 # ----------------------------------------------------------------------------------------------------- draw functions
-# Each gets an empty batch and adds stimuli and response to it. stim1 (B,) rad: directions of the first stimulus, drawn
-# or, in the test modes, prescribed. is_test: whether it is a test mode, in which all conditions follow a fixed scheme.
+# Each function gets an empty batch and adds the stimuli and the response. stim1, (B,) rad, has the directions of the
+# first stimulus: they are random, or prescribed in the test modes. is_test tells whether the mode is a test mode, in
+# which the function must use a fixed scheme for everything else that it would draw at random.
 
 
 def saccade(trial, stim1, is_test):
@@ -288,7 +324,11 @@ def antisaccade(trial, stim1, is_test):
 
 
 def saccade_with_distractor(trial, stim1, is_test, distract1=None):
-    """Show a stimulus and later a distractor: opposite in test mode, or at `distract1` ((B,) rad) where it is given."""
+    """Show a stimulus and later a distractor; the response is a saccade to the stimulus.
+
+    The distractor is shown at `distract1`, (B,) rad, if it is given. Otherwise it is opposite to the stimulus in test
+    mode, and at a random offset from the stimulus in mode 'random'.
+    """
     if distract1 is None:  # one offset for the whole batch, as published
         n_ring = trial.n_eachring
         distract1 = stim1 + (np.pi if is_test else trial.rng.choice(np.arange(1, n_ring)) * 2 * np.pi / n_ring)
@@ -298,9 +338,10 @@ def saccade_with_distractor(trial, stim1, is_test, distract1=None):
 
 
 def match_or_nonmatch(trial, stim1, is_test, easy=False, passive=False):
-    """Show two stimuli and then two choices; the response tells whether the stimuli were at the same place.
+    """Show two stimuli and then two choice targets; the response tells whether the stimuli were at the same location.
 
-    The easy task shows the match choice always at 0; in the passive one the response does not count.
+    In the easy task the match target is always at direction 0. In the passive task the response has no weight in the
+    cost.
     """
     rng, n_ring, n_trials = trial.rng, trial.n_eachring, trial.batch_size
     if is_test:
@@ -323,30 +364,34 @@ def match_or_nonmatch(trial, stim1, is_test, easy=False, passive=False):
 
 
 class Task(NamedTuple):
-    """A row of the table.
+    """A row of the table of tasks.
 
     Attributes
     ----------
     name : str
-        What figures call the task.
+        Name of the task in figures.
     epochs : dict
-        {epoch: duration in ms}, in order; `TAIL` ms follow. The analyses need 'fix1', the first one, and 'stim1'.
+        {epoch: duration in ms}, in the order of the trial. `TAIL` ms are added after the last epoch. The first epoch
+        must be 'fix1' and one must be 'stim1', because the analyses compare these two.
     fixation_off : str or None
-        Epoch with which the fixation input goes off ('go1': when the response is due); None: it stays on.
+        Epoch at whose start the fixation input goes off. 'go1' is the time when the response is due. None: the input
+        stays on.
     response_on : str or None
-        Epoch with which the response is due ('go1' starts); None: after the last one.
+        Epoch at whose start the response is due. None: it is due after the last epoch.
     response_weight : float
         Weight of the response in the cost.
     draw : callable
-        ``draw(trial, stim1, is_test)`` adds the stimuli and the response to a batch (`Trial`), with its own methods or
-        in its arrays. `stim1` (B,), rad, has the directions of the first stimulus: drawn, or those of the test mode.
-        `is_test` says whether the mode is a test mode. Random numbers come from `trial.rng` alone.
+        ``draw(trial, stim1, is_test)`` adds the stimuli and the response to the batch `trial`, with the methods of
+        `Trial` or in its arrays. `stim1`, (B,) rad, has the directions of the first stimulus, which are random or, in a
+        test mode, prescribed. `is_test` tells whether the mode is a test mode. All random numbers must come from
+        `trial.rng`.
     draw_epochs : callable or None
-        ``draw_epochs(rng)`` returns {epoch: ms} for epochs whose duration is drawn anew for each batch, before anything
-        else. Tests and evaluations keep the durations of `epochs`.
+        ``draw_epochs(rng)`` returns {epoch: duration in ms} for the epochs whose duration is random, one duration for
+        the whole batch. It is called before any other random number is drawn. Test trials and evaluations use the
+        durations in `epochs`.
     test_pairs : bool
-        Whether the mode 'test-i-j' exists; there `draw` gets a fourth argument, the directions (B,) of the second
-        stimulus.
+        Whether the task has the modes 'test-i-j' (see `generate_trials`). In these modes `draw` gets a fourth argument,
+        the directions of the second stimulus, (B,) rad.
     """
 
     name: str
@@ -396,7 +441,7 @@ def six_tasks_with(odr):
     return [odr if rule == "odr" else rule for rule in _SIX_TASKS]
 
 
-rules_dict = {  # the order gives each rule its input channel
+rules_dict = {  # rule sets; the position of a rule in its rule set decides its input channel
     "ozg": ["overlap", "zero_gap", "gap"],
     "odr_delay_check": ["odr500", "odr750", "odr1000", "odr1100", "odr1200", "odr1300", "odr1400", "odr"],
     "all_new": list(_SIX_TASKS),
@@ -444,14 +489,16 @@ def get_rule_index(rule, config):
     _check_known(f"rule (in rule set {ruleset})", rule, rules_dict[ruleset])
     known = rules_dict[ruleset][: config.get("n_rule")]
     if rule not in known:
-        raise ValueError(f"Rule {rule} has no input in a network of {len(known)} rules: it knows {', '.join(known)}.")
+        raise ValueError(
+            f"Rule {rule} has no input in a network of {len(known)} rules (n_rule): choose one of {', '.join(known)}."
+        )
     return config["rule_start"] + known.index(rule)
 
 
 # ------------------------------------------------------------------------------------------------ tasks of your own
 
 OWN_FILE_REMEDY = (
-    f"A task or rule set of your own is known once the file that registers it is loaded: --tasks FILE for the scripts, "
+    f"If it is a task or rule set of your own, load the file that registers it: with --tasks FILE in the scripts, "
     f"load_tasks([FILE]) in Python, or the environment variable {TASKS_VARIABLE}."
 )
 
@@ -465,20 +512,20 @@ def register_task(rule, task):
     Parameters
     ----------
     rule : str
-        Name of the rule: letters, digits and underscores, for it is part of file names.
+        Name of the rule. Use only letters, digits and underscores, because the name becomes part of file names.
     task : Task
 
     Raises
     ------
     ValueError
-        If a different task has this name already, or if the row is not one that trials can be made of.
+        If a different task has this name already, or if no trials can be made from this row.
     """
     if not isinstance(rule, str) or not re.fullmatch(r"[A-Za-z0-9_]+", rule):
-        raise ValueError(f"Rule {quoted(rule)}: a name has letters, digits and underscores only.")
+        raise ValueError(f"Rule {quoted(rule)}: use letters, digits and underscores only, for file names.")
     if rule in TASKS and _identity(TASKS[rule]) != _identity(task):
         raise ValueError(
-            f"There is a different task {rule} already: choose another name. If it is yours and you have changed it, "
-            "start Python anew."
+            f"There is a different task {rule} already: choose another name. If you have changed your own task, "
+            "restart Python."
         )
     _check_row(rule, task)
     TASKS[rule] = task
@@ -486,12 +533,12 @@ def register_task(rule, task):
 
 
 def register_ruleset(name, rules):
-    """Add a rule set, of your own rules and others; its order gives each rule its input channel.
+    """Add a rule set; the position of a rule in it decides its input channel.
 
     Parameters
     ----------
     name : str
-        What `ruleset` in hp and in hp.json calls it.
+        Name of the rule set, which hp['ruleset'] and hp.json use.
     rules : list of str
         Keys of `TASKS`.
 
@@ -502,21 +549,25 @@ def register_ruleset(name, rules):
     """
     rules = [rules] if isinstance(rules, str) else list(rules)
     if not isinstance(name, str) or not name:
-        raise ValueError(f"Rule set {quoted(name)}: its name must be a text.")
+        raise ValueError(f"Rule set {quoted(name)}: its name must be a string.")
     for rule in rules:
         _check_known(f"rule (for rule set {name})", rule, TASKS, OWN_FILE_REMEDY)
     if not rules or len(set(rules)) < len(rules):
-        raise ValueError(f"Rule set {name} has {quoted(rules)}: it must have one rule at least, and each only once.")
+        raise ValueError(
+            f"Rule set {name} has {quoted(rules)}: it must have at least one rule, and each rule only once."
+        )
     if rules_dict.get(name, rules) != rules:
-        raise ValueError(f"There is a rule set {name} already, of {', '.join(rules_dict[name])}: choose another name.")
+        raise ValueError(
+            f"There is a different rule set {name} already ({', '.join(rules_dict[name])}): choose another name."
+        )
     rules_dict[name] = rules
 
 
 def load_tasks(files):
-    """Run files that register tasks, now and in every process that is started from this one.
+    """Run files that register tasks, in this process and in every process that it starts.
 
-    The files' paths are kept in the environment variable `TASKS_VARIABLE`, which child processes inherit and read when
-    they import the package. Workers of a cluster that are up already need it set when they are started.
+    The paths of the files are kept in the environment variable `TASKS_VARIABLE`. Child processes inherit it, and read
+    it when they import the package. The workers of a cluster do not inherit it: set it when you start them.
 
     Parameters
     ----------
@@ -526,15 +577,16 @@ def load_tasks(files):
     Raises
     ------
     FileNotFoundError
-        If a file is not there.
+        If a file does not exist.
     ValueError
-        As `register_task` and `register_ruleset`.
+        As for `register_task` and `register_ruleset`.
     """
     for file in [files] if isinstance(files, str | os.PathLike) else files:
         path = str(Path(file).resolve())
         if not os.path.isfile(path):
             raise FileNotFoundError(
-                f"There is no file {path} of tasks: correct --tasks or the variable {TASKS_VARIABLE}."
+                f"The file {path}, which should register tasks, does not exist: correct --tasks or the environment "
+                f"variable {TASKS_VARIABLE}."
             )
         runpy.run_path(path)
         known = [known for known in os.environ.get(TASKS_VARIABLE, "").split(os.pathsep) if known]
@@ -542,25 +594,27 @@ def load_tasks(files):
 
 
 def _check_row(rule, task):
-    """Raise a ValueError unless trials can be made of a row."""
+    """Raise a ValueError if no trials can be made from a row."""
 
     def check(is_right, message):
         if not is_right:
             raise ValueError(f"Task {rule}: {message}.")
 
     check(isinstance(task, Task), f"{quoted(task)} must be a Task")
-    check(isinstance(task.name, str) and task.name, f"its name is {quoted(task.name)}, but must be a text")
+    check(isinstance(task.name, str) and task.name, f"its name is {quoted(task.name)}, but must be a string")
     epochs = task.epochs if isinstance(task.epochs, dict) else {}
     is_named = all(isinstance(epoch, str) for epoch in epochs) and "go1" not in epochs
     is_timed = all(isinstance(ms, int | float | np.number) and 0 < ms < math.inf for ms in epochs.values())
     check(
         is_named and is_timed and next(iter(epochs), None) == "fix1" and "stim1" in epochs,
         f"its epochs are {quoted(task.epochs)}, but must be a dict {{epoch: duration in ms}} that begins with fix1 and "
-        "has stim1, between which the analyses compare; go1 follows by itself",
+        "has stim1, because the analyses compare these two; leave go1 out, it is added automatically",
     )
     for field, marks in (("fixation_off", [None, "go1", *epochs]), ("response_on", [None, *epochs])):
         value = getattr(task, field)
-        check(value in marks and value != "fix1", f"{field} is {quoted(value)}, but must be None or a later epoch")
+        check(
+            value in marks and value != "fix1", f"{field} is {quoted(value)}, but must be None or an epoch after fix1"
+        )
     weight = task.response_weight
     check(
         isinstance(weight, int | float | np.number) and 0 <= weight < math.inf,
@@ -574,7 +628,7 @@ def _check_row(rule, task):
 
 
 def _identity(value):
-    """Return what two rows have in common when they were made by the same lines, run twice."""
+    """Return a value that is the same for two rows if the same lines of code, run twice, made them."""
     if isinstance(value, partial):
         return "partial", _identity(value.func), _identity(value.args), _identity(value.keywords)
     if isinstance(value, CodeType):
@@ -595,27 +649,27 @@ def _identity(value):
 def generate_trials(rule, hp, mode, noise_on=True, **kwargs):
     """Generate a batch of trials of one task.
 
-    The order of draws is fixed: the durations that a task draws, the directions of the first stimulus, what the task's
-    own `draw` draws, and the input noise.
+    Random numbers are drawn in a fixed order: the durations of epochs if the task has random ones, the directions of
+    the first stimulus, what the function `draw` of the task needs, and the input noise.
 
     Parameters
     ----------
     rule : str
         Key of `TASKS`.
     hp : dict
-        Hyper-parameters; `hp['rng']` (RandomState) is advanced by what is drawn.
+        Hyper-parameters. Random numbers are drawn from `hp['rng']` (RandomState).
     mode : str
-        'random': `batch_size` trials at random directions. 'test': 16 trials for each of the R ring directions, ordered
-        by direction, a distractor opposite. 'test-i-j' (odrd): 16·R trials, all with the stimulus at ring index i and
-        the distractor at j.
+        'random': `batch_size` trials with random directions. 'test': 16 trials for each of the R ring directions, in
+        the order of directions; a distractor is opposite to the stimulus. 'test-i-j' (only odrd): 16·R trials, all with
+        the stimulus at ring direction i and the distractor at ring direction j.
     noise_on : bool
         Add input noise.
     batch_size : int
-        Number of trials; required in mode 'random', without effect in the others.
+        Number of trials. It is required in mode 'random' and has no effect in the other modes.
     rule_on, rule_off : int, optional
         Steps between which the rule input is on; default: the whole trial.
     rule_strength : float or list of float
-        Value of the rule input, default 1; one for all rules, or a list with one for each.
+        Value of the rule input, by default 1: one value for all rules, or a list with one value per rule.
     replace_rule : str or list of str
         Rules whose input is on instead of that of `rule`.
 
@@ -626,7 +680,8 @@ def generate_trials(rule, hp, mode, noise_on=True, **kwargs):
     Raises
     ------
     ValueError
-        For an unknown rule, rule set, mode or keyword, or a value that is not possible; nothing has been drawn then.
+        If a rule, rule set, mode or keyword is unknown, or a value is not possible. No random number has been drawn
+        then.
     """
     for keyword in kwargs:
         _check_known("keyword", keyword, KEYWORDS)
@@ -636,10 +691,10 @@ def generate_trials(rule, hp, mode, noise_on=True, **kwargs):
 def generate_evaluation(rule, hp, batch_size, n_batches=16, noise_on=True):
     """Generate `n_batches` random batches as one trial object, ready for one run of the network.
 
-    The draws are those of as many calls of ``generate_trials(rule, hp, 'random', batch_size=batch_size)``, in the same
-    order, and the batches stand side by side on the trial axis: B = `n_batches`·`batch_size`. A task that draws
-    durations is evaluated with those of its row, so that the batches have one length and the curve of performance does
-    not move with the duration drawn.
+    The random numbers are those that `n_batches` calls of ``generate_trials(rule, hp, 'random',
+    batch_size=batch_size)`` would draw. The batches are joined along the trial axis: B = `n_batches`·`batch_size`. A
+    task with random durations is evaluated with the durations in its row. All batches then have the same length, and
+    the curve of performance does not depend on the durations drawn.
 
     Parameters
     ----------
@@ -648,8 +703,9 @@ def generate_evaluation(rule, hp, batch_size, n_batches=16, noise_on=True):
     hp : dict
         As for `generate_trials`.
     batch_size : int
-        Trials of a batch.
+        Number of trials per batch.
     n_batches : int
+        Number of batches.
     noise_on : bool
         Add input noise.
 
@@ -660,7 +716,7 @@ def generate_evaluation(rule, hp, batch_size, n_batches=16, noise_on=True):
     Raises
     ------
     ValueError
-        As `generate_trials`.
+        As for `generate_trials`.
     """
     check_whole_number("n_batches", n_batches)
     return _generate(rule, hp, "random", noise_on, batch_size=batch_size, n_batches=n_batches)
@@ -710,7 +766,7 @@ def _prescribed_directions(rule, mode, n_ring):
 
 
 def _rule_input(rule, hp, rule_on=None, rule_off=None, rule_strength=1.0, replace_rule=None):
-    """Return {rule: (on, off, strength)} of the rules whose input is on, checked."""
+    """Check the arguments and return {rule: (on, off, strength)} of the rules whose input is on."""
     rules = rule if replace_rule is None else replace_rule
     rules = list(rules) if isinstance(rules, list | tuple) else [rules]
     for what, step in (("rule_on", rule_on), ("rule_off", rule_off)):
@@ -736,7 +792,7 @@ def _draw_durations(rule, hp):
 def _generator(hp):
     rng = hp.get("rng")
     if not isinstance(rng, np.random.RandomState):
-        raise ValueError("hp['rng'] is missing or no random generator: set it to numpy.random.RandomState(seed).")
+        raise ValueError("hp['rng'] is missing or is not a RandomState: set it to numpy.random.RandomState(seed).")
     return rng
 
 

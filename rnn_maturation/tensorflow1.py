@@ -1,9 +1,9 @@
-"""TensorFlow as this package uses it: graphs and sessions as in TensorFlow 1, and no start-up remarks.
+"""TensorFlow as this package uses it: with graphs and sessions as in TensorFlow 1, without its start-up messages.
 
 Importing this module imports TensorFlow and switches eager execution off. While it is imported, TensorFlow writes
-remarks about oneDNN, CUDA and the processor to the standard error stream; TF_CPP_MIN_LOG_LEVEL does not suppress those
-that come before its log is set up. They are filtered out here, and everything else passes: errors still show.
-With ``TF_CPP_MIN_LOG_LEVEL=0`` in the environment everything is shown.
+messages about oneDNN, CUDA and the processor to the standard error stream. TF_CPP_MIN_LOG_LEVEL does not suppress those
+that are written before TensorFlow's log is set up. This module filters these messages out; errors are still shown. With
+``TF_CPP_MIN_LOG_LEVEL=0`` in the environment everything is shown.
 """
 
 import contextlib
@@ -24,9 +24,9 @@ for line in sys.stdin.buffer:
 
 @contextlib.contextmanager
 def without_remarks():
-    """Filter TensorFlow's remarks out of what this process writes to the standard error stream in the block.
+    """Filter TensorFlow's messages out of what this process writes to the standard error stream in the block.
 
-    Another process filters, so that the last words of an import that aborts this process are shown too.
+    A second process does this, so that the last error messages are shown even if the import aborts this process.
     """
     try:
         stderr = os.dup(2)

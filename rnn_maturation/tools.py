@@ -1,4 +1,4 @@
-"""The tools that users know from the original, gathered from the modules where they live."""
+"""The functions of the original's module `tools`, gathered from the modules that define them."""
 
 from rnn_maturation.hyperparameters import gen_ortho_matrix
 from rnn_maturation.model_directory import (
@@ -34,7 +34,7 @@ __all__ = [
 
 
 def gen_feed_dict(model, trial, hp):
-    """Return what a session run of `model` is fed to compute trials; see `rnn_maturation.network.gen_feed_dict`.
+    """Return the feed dict with which a session runs `model` on trials; see `rnn_maturation.network.gen_feed_dict`.
 
     Parameters
     ----------

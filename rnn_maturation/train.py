@@ -1,4 +1,4 @@
-"""Training with a checkpoint every few steps, so that a network's maturation can be followed; evaluation."""
+"""Train a network, with a checkpoint every few steps so that its maturation can be followed, and evaluate it."""
 
 import contextlib
 import math
@@ -28,12 +28,12 @@ from rnn_maturation.tensorflow1 import tf, tf1
 
 __all__ = ["TrainingDiverged", "do_eval", "get_default_hp", "train"]
 
-TRAINABLES = {  # which variables are trained, by name
+TRAINABLES = {  # which variables are trained: a test of the name of a variable
     "all": lambda name: True,
     "input": lambda name: "input" in name and "rnn" not in name,
     "rule": lambda name: "rule_input" in name,
 }
-GROWTH = ("=>E", "E=>MID", "MID=>A", "MATURE")  # names in log.json of the stage reached, or approached
+GROWTH = ("=>E", "E=>MID", "MID=>A", "MATURE")  # in log.json: on the way to early, mid, mature; mature
 
 
 class TrainingDiverged(ArithmeticError):
@@ -57,18 +57,19 @@ def train(
 ):
     """Train a network until every rule performs better than hp['target_perf'].
 
-    Every display_step steps the network is evaluated, logged (log.json) and saved in a folder named by the number of
-    trials seen. Called again with the same arguments, an unfinished run goes on from its last checkpoint, exactly as if
-    it had not been interrupted; a finished one is left as it is.
+    Every `display_step` steps the network is evaluated, the results are added to log.json, and a checkpoint is saved in
+    a folder named after the number of training trials. If `train` is called again with the same arguments, an
+    unfinished run is resumed from its last checkpoint and gives the same numbers as a run without interruption. A
+    finished run is left as it is.
 
     Parameters
     ----------
     model_dir : str or Path
-        Where the run is kept.
+        Folder of the run.
     hp : dict, optional
-        What differs from `get_default_hp(ruleset)`.
+        Hyper-parameters that differ from `get_default_hp(ruleset)`.
     max_steps : int
-        Number of training steps after which training ends in any case.
+        Number of training steps after which training ends even if the target is not reached.
     display_step : int
         Number of training steps between two checkpoints.
     ruleset : str
@@ -76,21 +77,21 @@ def train(
     rule_trains : list of str, optional
         Rules to train; default all of the set.
     rule_prob_map : dict, optional
-        {rule: relative frequency}, 1 for rules that are not in it. Rules that are not trained are ignored with a
-        warning.
+        {rule: relative frequency}. Rules that it does not name have frequency 1. Rules that are not trained are ignored
+        with a warning.
     seed : int
-        Of initial weights, trials and noise.
+        Seed of initial weights, trials and noise.
     load_dir : str or Path, optional
-        Checkpoint folder to start from: weights and optimizer state; steps and log start anew.
+        Checkpoint folder whose weights and optimizer state the run starts with. Steps and log start at 0.
     trainables : {'all', 'input', 'rule'}, optional
         Which variables are trained; the last two need use_separate_input.
     overwrite : bool
-        Delete the run that is in model_dir and start anew.
+        Delete the run that is in model_dir and train it again from the beginning.
     threads : int, optional
-        Number of processor cores to use, default all.
+        Number of processor cores to use; by default all.
     slim : bool
-        Keep the optimizer's state only in the newest checkpoint, from which training goes on, and remove it from the
-        others that this call writes; they then take a third of the disk space. The numbers are the same.
+        Keep the optimizer's state only in the newest checkpoint, from which training can be resumed. The other
+        checkpoints that this call writes then take a third of the disk space. Results do not change.
 
     Returns
     -------
@@ -118,9 +119,9 @@ def train(
         threads = check_whole_number("threads", threads)
     trainables = trainables or "all"
     if trainables not in list(TRAINABLES):
-        raise ValueError(f"trainables is {quoted(trainables)}; known are {', '.join(TRAINABLES)}")
+        raise ValueError(f"trainables is {quoted(trainables)}: choose one of {', '.join(TRAINABLES)}")
     if trainables != "all" and not hp["use_separate_input"]:
-        raise ValueError(f"trainables {trainables!r} needs a network with use_separate_input=True")
+        raise ValueError(f"trainables {trainables!r} needs a network with use_separate_input=True: set it in hp")
     settings = {
         "display_step": display_step, "trainables": trainables, "load_dir": load_dir and os.fspath(load_dir)
     }  # fmt: skip
@@ -130,10 +131,12 @@ def train(
             resume.delete_run(model_dir, load_dir)
         log = resume.begin(model_dir, hp)
         if log["trials"] and log["perf_min"][-1] > hp["target_perf"]:
-            shutil.rmtree(Path(model_dir) / resume.INTERRUPTED, ignore_errors=True)  # if killed at its very end
+            shutil.rmtree(
+                Path(model_dir) / resume.INTERRUPTED, ignore_errors=True
+            )  # left if the process was killed at its end
             print(
-                f"{model_dir}: trained to its target already, in {log['trials'][-1]} trials; --overwrite "
-                "(overwrite=True) starts anew"
+                f"{model_dir}: this run has already reached its target, after {log['trials'][-1]} trials. To train it "
+                "again from the beginning, use --overwrite (overwrite=True)"
             )
             return log
         model = Model(model_dir, hp=hp)
@@ -153,7 +156,7 @@ def _complete_settings(hp, ruleset, rule_trains, rule_prob_map, seed):
     if hp is not None and not isinstance(hp, dict):
         raise ValueError(f"hp must be a dict of hyper-parameters, got {quoted(hp)}")
     given = {"ruleset": ruleset, **(hp or {}), "seed": seed}
-    for key in ("rules", "rule_probs", "rng"):  # they follow from the others
+    for key in ("rules", "rule_probs", "rng"):  # they follow from the arguments of train
         given.pop(key, None)
     if rule_trains is not None:
         given["rule_trains"] = [rule_trains] if isinstance(rule_trains, str) else rule_trains
@@ -174,13 +177,19 @@ def _rule_probs(rules, rule_prob_map):
         raise ValueError(f"rule_prob_map must be a dict with a number for each rule, got {quoted(rule_prob_map)}")
     unknown = [rule for rule in rule_prob_map if rule not in rule_name]
     if unknown:
-        raise ValueError(f"rule_prob_map names {quoted(unknown)}; the rules to train are {', '.join(rules)}")
+        raise ValueError(
+            f"rule_prob_map names {quoted(unknown)}, which are not rules; the rules to train are {', '.join(rules)}"
+        )
     untrained = [rule for rule in rule_prob_map if rule not in rules]
     if untrained:
-        warnings.warn(f"rule_prob_map names {', '.join(untrained)}, not trained here: ignored.", stacklevel=4)
+        warnings.warn(
+            f"rule_prob_map names {', '.join(untrained)}, which this run does not train: ignored.", stacklevel=4
+        )
     weights = [rule_prob_map.get(rule, 1.0) for rule in rules]
     if not all(isinstance(w, numbers.Real) and 0 <= w < math.inf for w in weights) or sum(weights) == 0:
-        raise ValueError(f"rule_prob_map must hold numbers from 0 on, not all 0; got {quoted(rule_prob_map)}")
+        raise ValueError(
+            f"rule_prob_map must have numbers of at least 0 that are not all 0, not {quoted(rule_prob_map)}"
+        )
     weights = np.array(weights, dtype=float)
     return weights / weights.sum()
 
@@ -191,7 +200,7 @@ def _holds_weights(hp):
 
 
 def _set_start(model, log, load_dir):
-    """Set the variables to the values that the run started from, so far as they matter."""
+    """Set the variables to the values with which the run started, if the run still needs these."""
     model.initialize()
     if log["trials"]:
         if _holds_weights(model.hp):
@@ -201,9 +210,9 @@ def _set_start(model, log, load_dir):
 
 
 def _set_trained_variables(model, trainables):
-    """Choose the variables to train; add to cost_reg what holds weights near their present values.
+    """Choose the variables to train, and add to cost_reg the penalties that hold weights near their present values.
 
-    p_weight_train = p: a random fraction 1 - p of the weights is held, drawn with hp['rng'].
+    If hp['p_weight_train'] is p, a random fraction 1 - p of the weights is held. It is drawn with hp['rng'].
     """
     hp, p_train = model.hp, model.hp["p_weight_train"]
     if _holds_weights(hp):
@@ -258,15 +267,16 @@ class TrainingLoop:
     model : Model
     log : dict
     settings : dict
-        display_step, trainables and load_dir, see `train`; each checkpoint holds them.
+        display_step, trainables and load_dir, see `train`. They are saved with each checkpoint.
     slim : bool
+        See `train`.
     """
 
     def __init__(self, sess, model, log, settings, slim):
         self.sess, self.model, self.log, self.settings, self.slim = sess, model, log, settings, slim
         self.folder, self.batch_size = Path(model.model_dir), model.hp["batch_size_train"]
         self._start = time.monotonic() - (log["times"][-1] if log["times"] else 0)
-        self._evaluations = []  # at this step so far: (work, (cost, regularization, performance)) of each rule
+        self._evaluations = []  # in this evaluation: (work, (cost, regularization, performance)) of each rule so far
 
     def run(self, step, max_steps):
         """Train from a step on, until the target, max_steps, or a request to stop.
@@ -300,8 +310,8 @@ class TrainingLoop:
             if last is not None and not last.is_evaluation:
                 self._save_interruption(max_steps, last.rng_after)
             tqdm.write(
-                f"{self.folder}: ended at max_steps, {max(step, max_steps) * batch_size} trials, before its target "
-                f"{hp['target_perf']}; a larger max_steps (--max_trials) goes on from here"
+                f"{self.folder}: ended at max_steps ({max(step, max_steps) * batch_size} trials) without reaching its "
+                f"target {hp['target_perf']}; to continue from here, give a larger max_steps (--max_trials)"
             )
 
     def _train_step(self, work):
@@ -329,19 +339,18 @@ class TrainingLoop:
         model_directory.save_log(self.log)
         shutil.rmtree(self.folder / resume.INTERRUPTED, ignore_errors=True)
         if self.slim:
-            for trials in self.log["trials"][-3:-1]:  # two: a kill may have left the earlier one half done
+            for trials in self.log["trials"][-3:-1]:  # two, as a kill may have interrupted the earlier one
                 older = self.folder / str(trials)
                 refuse_link(older)
-                # the state goes first: training does not go on from a checkpoint without the optimizer's variables
+                # the state file is deleted first: training must not resume without the optimizer's variables
                 (older / resume.STATE_FILE).unlink(missing_ok=True)
                 slim_checkpoint(older)
 
     def _interrupt(self, work):
-        """Save where the run stands before this work or, of an evaluation that has begun, before all of it."""
+        """Save the run as it was before `work` or, if an evaluation has begun, before that evaluation."""
         self._save_interruption(work.step, (self._evaluations[0][0] if self._evaluations else work).rng_before)
         tqdm.write(
-            f"{self.folder}: stopped and saved at trial {work.step * self.batch_size}; the same command goes on "
-            "from here"
+            f"{self.folder}: stopped and saved at trial {work.step * self.batch_size}; the same command resumes the run"
         )
 
     def _save_interruption(self, step, rng_state):
@@ -349,11 +358,11 @@ class TrainingLoop:
         self._write(resume.INTERRUPTED, step, rng_state)
 
     def _write(self, name, step, rng_state, slimmable=False):
-        """Write a checkpoint with all that is needed to go on from it."""
-        if not self.folder.is_dir():  # no half run in a new folder
+        """Write a checkpoint with everything that is needed to resume from it."""
+        if not self.folder.is_dir():  # a new folder would get only a part of the run
             raise FileNotFoundError(
-                f"{self.folder} was removed or renamed while this run wrote to it. Put it back to go on from its last "
-                "checkpoint, or start anew; run the same command again"
+                f"{self.folder} was removed or renamed while this run wrote to it. Put it back and give the same "
+                "command again to resume from its last checkpoint. If the folder is lost, this command starts a new run"
             )
         state = resume.state_text(self.settings, step, rng_state)
         self.model.save(self.folder / name, {resume.STATE_FILE: state}, slimmable)
@@ -452,12 +461,12 @@ def evaluate_rule(sess, model, rule, trial, step=None):
     trial : task.Trial
         See `evaluation_trials`.
     step : int, optional
-        Number of training steps done, from which the recurrent noise follows; by default it is fresh noise.
+        Number of training steps done, which determines the recurrent noise. By default the noise is drawn anew.
 
     Returns
     -------
     tuple of three floats
-        The means over the batches.
+        Cost, regularization and performance: means over the batches.
 
     Raises
     ------
@@ -466,11 +475,11 @@ def evaluate_rule(sess, model, rule, trial, step=None):
     """
     hp = model.hp
     feed = gen_feed_dict(model, trial, hp)
-    if step is not None:  # counted below zero: the seeds of training steps are from zero on
+    if step is not None:  # negative, because the seeds of training steps are 0, 1, 2 …
         feed[model.noise_seed] = [hp["seed"], -1 - step * len(hp["rules"]) - hp["rules"].index(rule)]
     (cost, y_hat, l2_h), cost_reg = sess.run([model.evaluation, model.cost_reg], feed)
     _check_finite(model, cost + cost_reg, rule, step)
-    # the only cost that is a sum over trials: its mean over the batches is wanted
+    # l2_h is the only cost that is a sum over trials; this makes it the mean over the batches
     cost_reg -= l2_h * (1 - 1 / N_EVALUATION_BATCHES)
     return float(cost), float(cost_reg), float(get_perf(y_hat, trial.y_loc).mean())
 
@@ -493,11 +502,11 @@ def do_eval(sess, model, log, rule_train, evaluations=None):
     sess : tf.compat.v1.Session
     model : Model
     log : dict
-        Its lists trials and times must have the entry of this evaluation already.
+        Log of the run. The lists 'trials' and 'times' must already contain the entry of this evaluation.
     rule_train : list of str
         Rules over which perf_min and perf_avg are taken.
     evaluations : list of (cost, regularization, performance), optional
-        Of each rule, if they have been computed already.
+        Results of each rule in hp['rules'], if they have been computed already.
 
     Returns
     -------
@@ -518,7 +527,7 @@ def do_eval(sess, model, log, rule_train, evaluations=None):
         log.setdefault("perf_" + rule, []).append(performance)
         growth[rule] = GROWTH[sum(performance > hp[f"{stage}_target_perf"] for stage in STAGES)]
         tqdm.write(f"{rule:15s}| cost {cost:0.6f}| c_reg {cost_reg:0.6f}  | perf {performance:0.2f}  | {growth[rule]}")
-    sys.stdout.flush()  # for those who follow a file
+    sys.stdout.flush()  # so that a file with the output is up to date
     performances = [log["perf_" + rule][-1] for rule in rule_train]
     log.setdefault("perf_avg", []).append(float(np.mean(performances)))
     log.setdefault("perf_min", []).append(float(np.min(performances)))

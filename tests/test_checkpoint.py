@@ -318,7 +318,7 @@ def test_a_folder_without_checkpoint_is_an_error(saved):
 @pytest.mark.parametrize(
     "other, changes, difference",
     [
-        ("LeakyRNN", NOISY, "rnn/leaky_rnn_cell/kernel is"),
+        ("LeakyRNN", NOISY, "rnn/leaky_rnn_cell/kernel has shape"),
         ("LSTM", QUIET, "rnn/lstm_cell/kernel"),
         ("separate", QUIET, "sen_input/kernel"),
     ],
@@ -329,7 +329,9 @@ def test_a_checkpoint_of_another_network_is_an_error(saved, other, changes, diff
     with session(model):
         model.initialize()
         before = variables_of(model)
-        with pytest.raises(ValueError, match=f"{folder} is of another network.*{difference}.*restore it with the hp"):
+        with pytest.raises(
+            ValueError, match=f"{folder} belongs to another network.*{difference}.*restore it with the hp"
+        ):
             model.restore(folder)
         assert_same(variables_of(model), before)
 

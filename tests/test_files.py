@@ -88,7 +88,7 @@ def test_read_only_directory_is_named(start):
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o555)
         said, errors = start(WRITE_UNPRIVILEGED, folder).communicate(timeout=60)
-        assert "was not written" in said and "may be written to" in said and folder + "/x.pkl" in said, errors
+        assert "was not written" in said and "is writable" in said and folder + "/x.pkl" in said, errors
 
 
 WRITES = {

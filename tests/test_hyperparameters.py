@@ -77,7 +77,10 @@ def test_unknown_keys_of_a_file_are_kept_with_one_warning():
         hp = complete_hp(stored, "run/hp.json", is_file=True)
     (warning,) = caught
     named = "'note', 'n_rn' (did you mean 'n_rnn'?), 'old'"
-    assert str(warning.message) == f"run/hp.json: this program does not know {named}: kept, without effect."
+    assert (
+        str(warning.message)
+        == f"run/hp.json: this program does not know {named}. Unknown keys are kept, but have no effect."
+    )
     kept = {key: stored[key] for key in ("n_rnn", "note", "n_rn", "old")}
     assert {key: hp[key] for key in kept} == kept and hp["mid_target_perf"] == 0.6
 

@@ -107,7 +107,7 @@ def test_the_same_command_goes_on(short_run, quick_run):
     folder, *_ = short_run
     code, out = quick_run("--modeldir", "here/run", "--max_trials", 128, "--threads", 1, cwd=folder)
     assert code == 0 and errors(out) == []
-    assert "going on from trial 64" in out and "128 trials" in out
+    assert "resuming from trial 64" in out and "128 trials" in out
 
 
 def test_another_seed_is_refused_in_one_line(short_run, quick_run):
@@ -177,6 +177,6 @@ def test_a_signal_lets_it_save_and_say_how_to_go_on(server, tmp_path, quick_run,
     assert server.wait(process) == 128 + number
     out = output.read_text()
     assert errors(out) == []
-    assert re.search(r"run: stopped and saved at trial \d+; the same command goes on from here\n", out)
+    assert re.search(r"run: stopped and saved at trial \d+; the same command resumes the run\n", out)
     assert (tmp_path / "run/interrupted/model.ckpt.index").exists()
     assert not (tmp_path / "run/.lock").exists()

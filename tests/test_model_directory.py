@@ -112,7 +112,7 @@ def test_a_log_with_keys_of_the_users_own_is_read_and_kept_with_one_warning(tmp_
 
 def test_unknown_keys_of_hp_json_are_kept_and_written_back(tmp_path):
     (tmp_path / "hp.json").write_text('{"n_rnn": 3, "note": {"of": ["mine"]}}')
-    with pytest.warns(UserWarning, match="hp.json: this program does not know 'note': kept") as caught:
+    with pytest.warns(UserWarning, match="hp.json: this program does not know 'note'. Unknown keys are kept") as caught:
         hp = load_hp(tmp_path)
     assert len(caught) == 1 and hp["note"] == {"of": ["mine"]}
     save_hp(hp, tmp_path / "copy")
@@ -163,8 +163,8 @@ def test_log_is_saved_where_it_was_read_not_where_it_says(tmp_path):
     [
         ({"trials": None}, "no list of trial numbers"),
         ({"trials": [0, "64"]}, "no list of trial numbers"),
-        ({"trials": [64, 0]}, "do not rise"),
-        ({"trials": [-64, 0]}, "do not rise"),
+        ({"trials": [64, 0]}, "do not increase"),
+        ({"trials": [-64, 0]}, "do not increase"),
         ({"perf_odr": [0.5]}, "perf_odr has 1 values, trials 2"),
         ({"growth": [{}]}, "growth has 1 values, trials 2"),
         ({"growth": [{}, "x"]}, "growth has a value of a wrong type"),
@@ -177,8 +177,8 @@ def test_log_is_saved_where_it_was_read_not_where_it_says(tmp_path):
         ({"perf_min": None}, "perf_min is not a list"),
         ({"perf_odr": [0, True]}, "perf_odr has a value of a wrong type"),
         ({"cost_odr": [0, 10**400]}, "cost_odr has a value of a wrong type"),
-        ({"times": [0, float("inf")]}, "times has a value that is no time"),
-        ({"times": [0, 1e300]}, "times has a value that is no time"),
+        ({"times": [0, float("inf")]}, "times has a value that is not a time"),
+        ({"times": [0, 1e300]}, "times has a value that is not a time"),
     ],
 )
 def test_log_that_disagrees_is_refused(tmp_path, changes, said):

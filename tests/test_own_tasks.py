@@ -115,12 +115,12 @@ def test_rows_are_compared_by_their_functions():
 
 @pytest.mark.parametrize("rule, row, message", [
     ("odr", Task("Mine", EPOCHS), "different task odr already"),
-    ("my odr", Task("Mine", EPOCHS), "'my odr': a name has letters, digits"),
+    ("my odr", Task("Mine", EPOCHS), "'my odr': use letters, digits"),
     ("mine", ("Mine", EPOCHS), "Task mine: .* must be a Task"),
     ("mine", Task("", EPOCHS), "Task mine: its name is ''"),
     ("mine", Task("Mine", {"stim1": 500}), "its epochs are .* begins with fix1"),
     ("mine", Task("Mine", {"fix1": 500, "delay1": 500}), "and has stim1"),
-    ("mine", Task("Mine", {**EPOCHS, "go1": 500}), "go1 follows by itself"),
+    ("mine", Task("Mine", {**EPOCHS, "go1": 500}), "leave go1 out"),
     ("mine", Task("Mine", {**EPOCHS, "delay1": 0}), "its epochs are .*'delay1': 0"),
     ("mine", Task("Mine", EPOCHS, "delay2"), "fixation_off is 'delay2'"),
     ("mine", Task("Mine", EPOCHS, response_on="fix1"), "response_on is 'fix1'"),
@@ -137,10 +137,10 @@ def test_bad_rows_are_named_and_not_registered(rule, row, message):
 
 @pytest.mark.parametrize("name, rules, message", [
     ("mine", ["odr", "my_odr"], "Unknown rule .for rule set mine. my_odr: .*--tasks FILE"),
-    ("mine", [], "must have one rule at least"),
-    ("mine", ["odr", "gap", "odr"], "each only once"),
-    ("all_new", ["odr"], "There is a rule set all_new already, of overlap, zero_gap"),
-    (3, ["odr"], "Rule set 3: its name must be a text"),
+    ("mine", [], "must have at least one rule"),
+    ("mine", ["odr", "gap", "odr"], "each rule only once"),
+    ("all_new", ["odr"], "There is a different rule set all_new already .overlap, zero_gap"),
+    (3, ["odr"], "Rule set 3: its name must be a string"),
 ])  # fmt: skip
 def test_bad_rule_sets_are_named(name, rules, message):
     with pytest.raises(ValueError, match=message):
@@ -153,7 +153,9 @@ def test_what_is_missing_without_the_file_is_said(tmp_path):
         complete_hp({"ruleset": "all_new_random_delay"})
     with pytest.raises(ValueError, match="--tasks FILE"):
         generate_trials("odr_random_delay", make_hp("all_new"), "test")
-    with pytest.raises(FileNotFoundError, match="no file .*nothing.py of tasks: correct --tasks"):
+    with pytest.raises(
+        FileNotFoundError, match="file .*nothing.py, which should register tasks, does not exist: correct --tasks"
+    ):
         load_tasks(tmp_path / "nothing.py")
     load_tasks(EXAMPLE)
     save_hp(complete_hp({"ruleset": "odr_and_two_items", "seed": 0}), tmp_path)
@@ -301,7 +303,7 @@ def test_every_script_loads_the_files_and_names_one_that_is_not_there(name, monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [name, "--tasks", str(EXAMPLE), "nothing.py"])
     handler = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit, match=f"{name}: There is no file .*nothing.py of tasks"):
+    with pytest.raises(SystemExit, match=f"{name}: The file .*nothing.py, which should register tasks"):
         runpy.run_path(str(ROOT / name), run_name="__main__")
     signal.signal(signal.SIGTERM, handler)
     assert "odr_random_delay" in TASKS and os.environ[TASKS_VARIABLE] == str(EXAMPLE)

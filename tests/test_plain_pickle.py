@@ -343,36 +343,36 @@ EXHAUSTING = {
     "memo 4 billion": (b"\x80\x02Nr" + number(0xFFFFFFF0) + b".", None),
     "memo 4 billion in text": (b"Np4294967280\n.", None),
     **{
-        f"{what} of {length} bytes": (b"\x80\x05" + code + number(length, "<Q") + b".", "not a whole pickle")
+        f"{what} of {length} bytes": (b"\x80\x05" + code + number(length, "<Q") + b".", "not a complete pickle")
         for what, code in (("bytes", b"\x8e"), ("text", b"\x8d"), ("bytearray", b"\x96"), ("frame", b"\x95"))
         for length in (2**31, 2**36, 2**64 - 1)
     },
-    "bytes of 4 GB": (b"B\xff\xff\xff\xff.", "not a whole pickle"),
-    "text of 4 GB": (b"X\xff\xff\xff\xff.", "not a whole pickle"),
-    "text of Python 2 of 2 GB": (b"T\xff\xff\xff\x7f.", "not a whole pickle"),
-    "number of 2 GB": (b"\x8b\xff\xff\xff\x7f.", "not a whole pickle"),
+    "bytes of 4 GB": (b"B\xff\xff\xff\xff.", "not a complete pickle"),
+    "text of 4 GB": (b"X\xff\xff\xff\xff.", "not a complete pickle"),
+    "text of Python 2 of 2 GB": (b"T\xff\xff\xff\x7f.", "not a complete pickle"),
+    "number of 2 GB": (b"\x8b\xff\xff\xff\x7f.", "not a complete pickle"),
     "an array many times": (
         b"\x80\x04(" + LONG + (array_of(b"u1", 10**6, raw=b"h\x00")[2:-1]) * MANY + b"t.",
-        "makes more",
+        "more memory than",
     ),
     "an array in old pickles many times": (
         b"\x80\x04(" + LONG + (array_of(b"u1", 10**6, raw=b"h\x00", from_buffer=False)[2:-1]) * MANY + b"t.",
-        "makes more",
+        "more memory than",
     ),
     "a scalar many times": (
         b"("
         + LONG
         + b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(U\x08S1000000K\x00K\x01tRh\x00tR" * MANY
         + b"t.",
-        "makes more",
+        "more memory than",
     ),
     "bytes from text many times": (
         b"(X" + number(10**6) + b"a" * 10**6 + b"q\x00" + b"c_codecs\nencode\n(h\x00U\x06latin1tR" * MANY + b"t.",
-        "makes more",
+        "more memory than",
     ),
     "a set many times": (
         b"((" + b"N" * 10**5 + b"lq\x00" + b"c__builtin__\nset\n(h\x00tR" * 10**4 + b"t.",
-        "makes more",
+        "more memory than",
     ),
     "arguments many times": (
         b"(cnumpy\ndtype\nq\x01(U\x02f4" + b"N" * 10**5 + b"tq\x00" + b"h\x01h\x00R" * 10**5 + b"t.",

@@ -51,7 +51,7 @@ def test_going_on_after_max_steps_is_as_if_never_stopped(tmp_path, whole, longer
         train(tmp_path, max_steps=max_steps, **SETTINGS)
         assert state(tmp_path / last)["step"] == max_steps
         assert (tmp_path / INTERRUPTED).exists() == (last == INTERRUPTED)
-    assert "going on from trial 80" in capfd.readouterr().out
+    assert "resuming from trial 80" in capfd.readouterr().out
     train(tmp_path, max_steps=STEPS, **SETTINGS)
     assert_same_run(tmp_path, whole)
     train(tmp_path, max_steps=STEPS + 3, **SETTINGS)
@@ -131,7 +131,7 @@ def test_stopped_in_a_step_a_run_is_saved_and_goes_on(server, tmp_path, whole):
     trials = []
     for number in (signal.SIGINT, signal.SIGTERM):  # the second process goes on from what the first one has saved
         out = stop_at(server, tmp_path, number, call=6 - len(trials))
-        trials.append(int(re.findall(r"stopped and saved at trial (\d+); the same command goes on", out)[-1]))
+        trials.append(int(re.findall(r"stopped and saved at trial (\d+); the same command resumes", out)[-1]))
         assert state(tmp_path / "run" / INTERRUPTED)["step"] == trials[-1] / 16
         assert not (tmp_path / "run" / ".lock").exists()
     assert 0 < trials[0] <= trials[1] < 96 and trials[0] % 48
@@ -315,7 +315,7 @@ def test_training_goes_back_over_damaged_checkpoints_to_a_good_one(tmp_path, cap
     out = capfd.readouterr().out
     for number in range(1, len(DAMAGES) + 1):
         assert re.search(rf"{tmp_path}/run/{16 * number}\b.*\nGoing back", out), list(DAMAGES)[number - 1]
-    assert "going on from trial 0\n" in out
+    assert "resuming from trial 0\n" in out
     assert_same_run(tmp_path / "run", tmp_path / "expected")
 
 
@@ -324,7 +324,7 @@ def test_from_a_damaged_interruption_training_goes_back_to_the_checkpoint_before
     DAMAGES[damage](copy / INTERRUPTED)
     train(copy, max_steps=STEPS + 3, **SETTINGS)
     out = capfd.readouterr().out
-    assert f"{copy}/{INTERRUPTED}" in out and "going on from trial 96" in out
+    assert f"{copy}/{INTERRUPTED}" in out and "resuming from trial 96" in out
     assert_same_run(copy, longer)
 
 
@@ -369,10 +369,10 @@ BAD_RUNS = {
     "log.json missing": (lambda run: (run / "log.json").unlink(), "log.json.*overwrite"),
     "hp.json truncated": (lambda run: truncate(run / "hp.json"), "hp.json is damaged.*copy"),
     "hp.json missing": (lambda run: (run / "hp.json").unlink(), "hp.json.*overwrite"),
-    "a run of the original": (remove_states, "no checkpoint to go on from.*load_dir.*overwrite"),
+    "a run of the original": (remove_states, "no checkpoint from which it can be resumed.*load_dir.*overwrite"),
     "no checkpoint": (
         lambda run: [shutil.rmtree(run / name) for name in (*map(str, TRIALS), INTERRUPTED)],
-        "no checkpoint to go on from.*load_dir.*overwrite",
+        "no checkpoint from which it can be resumed.*load_dir.*overwrite",
     ),
 }
 

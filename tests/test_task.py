@@ -496,10 +496,10 @@ def test_bad_input_is_named_and_nothing_is_drawn(rule, mode, keywords, message):
 @pytest.mark.parametrize("changes, message", [
     ({"ruleset": "everything"}, "Unknown rule set everything: choose one of ozg"),
     ({"loss_type": "mse"}, "Unknown loss_type mse: choose one of lsq, cross_entropy"),
-    ({"dt": 200}, "dt of 200 ms is too long for rule gap: its delay1 lasts 100 ms"),
+    ({"dt": 200}, "dt of 200 ms is too long for rule gap: its delay1 lasts 100 ms. Choose a smaller dt"),
     ({"rng": None}, r"hp\['rng'\] is missing"),
-    ({"rng": np.random.default_rng(0)}, r"hp\['rng'\] is missing or no random generator"),
-    ({"n_rule": 2}, "Rule gap has no input in a network of 2 rules: it knows overlap, zero_gap"),
+    ({"rng": np.random.default_rng(0)}, r"hp\['rng'\] is missing or is not a RandomState"),
+    ({"n_rule": 2}, "Rule gap has no input in a network of 2 rules .n_rule.: choose one of overlap, zero_gap"),
 ])  # fmt: skip
 def test_bad_hyper_parameters_are_named(changes, message):
     with pytest.raises(ValueError, match=message):

@@ -203,9 +203,9 @@ BAD_ARGUMENTS = [
     ({"rule_trains": ["gap", "gap"]}, "rule_trains.*different"),
     ({"rule_trains": 5}, "rule_trains"),
     ({"rule_prob_map": {"sleep": 1}}, "rule_prob_map names .'sleep'.*overlap"),
-    ({"rule_prob_map": {"overlap": -1}}, "rule_prob_map.*from 0"),
-    ({"rule_prob_map": {"overlap": float("nan")}}, "rule_prob_map.*from 0"),
-    ({"rule_prob_map": {"overlap": "often"}}, "rule_prob_map.*from 0"),
+    ({"rule_prob_map": {"overlap": -1}}, "rule_prob_map.*at least 0"),
+    ({"rule_prob_map": {"overlap": float("nan")}}, "rule_prob_map.*at least 0"),
+    ({"rule_prob_map": {"overlap": "often"}}, "rule_prob_map.*at least 0"),
     ({"rule_prob_map": {"overlap": 0, "zero_gap": 0}}, "rule_prob_map.*not all 0"),
     ({"rule_prob_map": [0.5, 0.5]}, "rule_prob_map must be a dict"),
     ({"seed": -1}, "seed .*from 0"),
@@ -258,7 +258,9 @@ def test_a_log_in_place_of_the_model_directory_is_named():
 
 def test_rules_that_are_not_trained_are_ignored_in_rule_prob_map(tmp_path):
     settings = {**SETTINGS, "hp": {**HP, "target_perf": 0}, "max_steps": 1}
-    with pytest.warns(UserWarning, match="rule_prob_map names odr, gap, not trained here: ignored") as caught:
+    with pytest.warns(
+        UserWarning, match="rule_prob_map names odr, gap, which this run does not train: ignored"
+    ) as caught:
         train(tmp_path, **settings, rule_prob_map={"odr": 5, "overlap": 3, "gap": 0})
     assert len(caught) == 1
     assert load_hp(tmp_path)["rule_probs"] == [0.75, 0.25]

@@ -1,4 +1,4 @@
-"""Many networks: a table of variants, their training side by side with several seeds, and what holds over them."""
+"""Many networks: a table of variants, training with many seeds in parallel, and summaries over runs."""
 
 from rnn_maturation.sweep.runs import train_runs
 from rnn_maturation.sweep.summary import plot_sweep_summary

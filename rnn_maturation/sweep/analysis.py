@@ -1,4 +1,4 @@
-"""The analyses of many runs, as the table of variants says, and of many checkpoints side by side."""
+"""Analyze many runs, each as the table of variants says, and many checkpoints in parallel."""
 
 import contextlib
 import io
@@ -12,15 +12,15 @@ from rnn_maturation.stages import flat_trials
 from rnn_maturation.sweep.cluster import Batch, connect
 from rnn_maturation.sweep.delays import analyze_delay
 
-MAX_CHECKPOINTS = 30  # per rule and stage
-SOME_CHECKPOINTS = 10  # per stage, for saccades
-FEW_CHECKPOINTS = 5  # per stage, where a checkpoint takes seconds (distractors)
+MAX_CHECKPOINTS = 30  # maximum number of checkpoints per rule and stage
+SOME_CHECKPOINTS = 10  # the same for saccades
+FEW_CHECKPOINTS = 5  # the same for distractors, which take seconds per checkpoint
 
 
 def analyze_checkpoints(
     model_dir, units, trial_list, norm=True, keep_activity=False, recompute=False, jobs=None, scheduler=None
 ):
-    """Run `compute_H` and `generate_neuron_info` at many checkpoints, one task per checkpoint with all its rules.
+    """Run `compute_H` and `generate_neuron_info` at many checkpoints, all rules of a checkpoint in one piece of work.
 
     The files are the same, bit for bit, wherever they are computed.
 
@@ -30,25 +30,25 @@ def analyze_checkpoints(
     units : {rule: epochs}
         The epochs of each rule in which units are classified.
     trial_list : range, list, tuple, array or stage dict
-        Trial numbers of checkpoints; of a stage dict, those of each rule.
+        Trial numbers of checkpoints. A stage dict gives them separately for each rule.
     norm, recompute : bool
         As for `generate_neuron_info`.
     keep_activity : bool
-        Whether to write the activity into H files, too.
+        Whether to save the activity, too, in files H_<rule>.pkl.
     jobs : int, optional
-        Number of processes, with one core each; default: in this process, on all its cores.
+        Number of parallel processes, with one core each. By default this process does the work, on all its cores.
     scheduler : str, optional
-        Address of a Dask scheduler whose workers do it; they must see the same folders.
+        Address of a Dask scheduler whose workers do the work. They must see the same folders.
 
     Raises
     ------
     ValueError, FileNotFoundError
-        As for `generate_neuron_info`; the files written until then are whole and stay.
+        As for `generate_neuron_info`. Files that were written before the error are complete and are kept.
     OSError
-        When processes or the scheduler are lost.
+        If processes or the connection to the scheduler are lost.
     """
     hp = load_hp(model_dir)
-    analysis.gen_task_info(hp, None, model_dir, list(units))  # one file, so written before the work is handed out
+    analysis.gen_task_info(hp, None, model_dir, list(units))  # one file for all, so it is written first
     settings = {"norm": norm, "keep_activity": keep_activity, "recompute": recompute}
     if jobs is None and scheduler is None:
         for rule, epochs in units.items():
@@ -85,9 +85,9 @@ def _analyze(hp, model_dir, units, trials, norm, keep_activity, recompute):
 def analyze_run(run, keep_activity=False, jobs=None, scheduler=None, max_checkpoints=MAX_CHECKPOINTS):
     """Analyze a run as its row of the table of variants says.
 
-    Growth of performance; PSTHs of selective units, with the opposite direction; saccades; distractors; eigenvalues
-    and other delays. The stages are chosen from the run's own log. A rule that was not learned has no stages and is
-    left out with a message.
+    The analyses are growth of performance, PSTHs of selective units at their preferred and at the opposite location,
+    saccades, distractors, eigenvalues, and other delays. The stages are chosen from the log of the run. A rule that was
+    not learned has no stages; it is left out, and a message says so.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def analyze_run(run, keep_activity=False, jobs=None, scheduler=None, max_checkpo
     Raises
     ------
     FileNotFoundError
-        When the run has not begun, or no checkpoints of a stage.
+        If the run has not begun, or has no checkpoints of any stage.
     """
     model_dir, variant = run.model_dir, run.settings
     hp, log = load_hp(model_dir), load_log(model_dir)
@@ -123,7 +123,7 @@ def analyze_run(run, keep_activity=False, jobs=None, scheduler=None, max_checkpo
     units = {rule: epochs for rule, epochs in variant.units.items() if rule in learned}
     if jobs is not None or scheduler is not None:
         analyze_checkpoints(model_dir, units, ranges, variant.norm, keep_activity, jobs=jobs, scheduler=scheduler)
-    for rule, epochs in units.items():  # rule by rule: what is remembered of the activity is bounded
+    for rule, epochs in units.items():  # rule by rule, to limit the activity in memory
         analyze_checkpoints(model_dir, {rule: epochs}, ranges, variant.norm, keep_activity)
         for epoch in epochs:
             analysis.plot_PSTH(hp, log, model_dir, rule, epoch, ranges, plot_oppo_dir=True, norm=variant.norm)

@@ -1,6 +1,7 @@
-"""Where many pieces of work run: on the cores of this machine, or on the workers of a Dask cluster.
+"""Run many pieces of work, on the cores of this machine or on the workers of a Dask cluster.
 
-Both take a function and its arguments, which must be paths, numbers and texts, and return a future.
+`LocalJobs` and `ClusterJobs` take a function and its arguments, which must be paths, numbers and strings, and return a
+future.
 """
 
 import importlib
@@ -13,29 +14,30 @@ from concurrent.futures.process import BrokenProcessPool
 from rnn_maturation.checks import check_whole_number
 from rnn_maturation.cpu import thread_environment, use_cores
 
-CONNECT_S = 30  # how long a scheduler has to answer
-N_RESUBMISSIONS = 20  # how often a piece of work is started again after its worker was lost
-LOST_SCHEDULER = "the connection to the scheduler was lost; the same command goes on with what is not done"
+CONNECT_S = 30  # s within which a scheduler must answer
+N_RESUBMISSIONS = 20  # how often a piece of work is started again if its worker is lost
+LOST_SCHEDULER = "the connection to the scheduler was lost; give the same command again to do the rest"
 LOST_PROCESS = (
-    "its process was ended from outside, perhaps because memory is short: use fewer at a time (--jobs, or workers per "
-    "machine); the same command goes on with what is not done"
+    "its process was ended from outside, perhaps because memory was full: use fewer parallel jobs (--jobs) or workers "
+    "per machine, and give the same command again to do the rest"
 )
 
 
 class LocalJobs:
-    """Runs pieces of work side by side on this machine.
+    """Run pieces of work in parallel on this machine.
 
     Parameters
     ----------
     n_jobs : int
-        How many at a time.
+        Number of pieces at a time.
     in_processes : bool
-        Whether each runs in a process of a pool, with one core; else in a thread, for work that starts processes.
+        True: each piece runs in a process of a pool, with one core. False: it runs in a thread, for work that starts
+        its own processes.
     """
 
     def __init__(self, n_jobs, in_processes=False):
         check_whole_number("jobs", n_jobs)
-        self.description = f"{n_jobs} side by side on this machine"
+        self.description = f"{n_jobs} at a time on this machine"
         if in_processes:
             os.environ.update(thread_environment(1))  # the pool's processes inherit it
             spawn = multiprocessing.get_context("spawn")
@@ -68,7 +70,7 @@ def _begin_pool_process():
 
 
 class ClusterJobs:
-    """Runs pieces of work on a Dask cluster that the user has started.
+    """Run pieces of work on a Dask cluster that the user has started.
 
     Parameters
     ----------
@@ -88,12 +90,12 @@ class ClusterJobs:
         except ImportError as error:
             raise ValueError("--scheduler needs dask.distributed: pip install -r requirements-cluster.txt") from error
         try:
-            parse_host_port(parse_address(address)[1])  # a client that fails at this would never end
+            parse_host_port(parse_address(address)[1])  # with a wrong address a client would never end
             self._client = Client(address, timeout=CONNECT_S, set_as_default=False)
         except (OSError, ValueError) as error:
             raise ValueError(
-                f"no Dask scheduler answers at {address} ({error}): is `dask scheduler` up, and the address like "
-                "tcp://host:8786?"
+                f"no Dask scheduler answers at {address} ({error}): start `dask scheduler`, and give its address like "
+                "tcp://host:8786"
             ) from error
         self._lost = KilledWorker
         self._pool = self._client.get_executor(pure=False)
@@ -101,7 +103,7 @@ class ClusterJobs:
         self.description = f"on the workers of {address} (dashboard: {self._client.dashboard_link})"
 
     def _check_package(self, address):
-        """Refuse a scheduler or workers that cannot import this package, whose functions the tasks name."""
+        """Raise an error if the scheduler or a worker cannot import this package, whose functions they must run."""
         try:
             self._client.run_on_scheduler(importlib.import_module, __package__)
             self._client.run(importlib.import_module, __package__)
@@ -136,7 +138,7 @@ class ClusterJobs:
 
 
 class Batch:
-    """Hands out pieces of work together and takes their results as they come.
+    """Submit pieces of work together and collect their results as they come.
 
     Parameters
     ----------
@@ -169,8 +171,9 @@ class Batch:
     def results(self, timeout=None):
         """Return the pieces that have ended; wait for one if there is none yet.
 
-        A piece that lost its worker is begun again and is not among them, unless that happens time and again. That, a
-        process that was ended from outside, and a lost scheduler give an OSError that says what to do.
+        A piece that lost its worker is started again, up to `N_RESUBMISSIONS` times, and is not among them. If it loses
+        its worker more often, if a process was ended from outside, or if the scheduler is lost, the error is an OSError
+        that says what to do.
 
         Parameters
         ----------
@@ -198,5 +201,5 @@ class Batch:
 
 
 def connect(n_jobs, scheduler=None, in_processes=False):
-    """Return `ClusterJobs` when there is a scheduler's address, else `LocalJobs`."""
+    """Return `ClusterJobs` if the address of a scheduler is given, else `LocalJobs`."""
     return ClusterJobs(scheduler) if scheduler else LocalJobs(n_jobs, in_processes)

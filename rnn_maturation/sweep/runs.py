@@ -1,11 +1,11 @@
-"""Training runs side by side: variants of the network and seeds, on this machine or on a cluster.
+"""Train many runs (variants and seeds) in parallel, on this machine or on a cluster.
 
-Runs are independent. How each ended is one line of <root>/sweep.csv: a network that diverges or does not learn is a
-result; a run that is refused or fails is reported and does not end the others.
+Runs are independent. The table <root>/sweep.csv has one line per run, which says how the run ended. A network that
+diverges or does not learn is a result, too. A run that is refused or fails is reported, and the other runs continue.
 
-Each run is trained by a process of its own, with its own threads and its own log file. That process (`single_run`) is
-told what to train in its arguments. When its standard input ends, because its parent says so or is no more, it saves
-the run and ends: so no run goes on that nobody waits for, on whatever machine.
+Each run is trained by its own process, with its own threads and its own log file. The arguments of this process
+(`single_run`) say what to train. If its standard input ends, because the parent process closes it or has ended, it
+saves the run and ends. So no run continues, on any machine, when nobody waits for it.
 """
 
 import contextlib
@@ -31,18 +31,18 @@ from rnn_maturation.sweep.cluster import Batch, connect
 from rnn_maturation.sweep.table import reached, sweep_table, table_text, with_earlier, write_table
 
 BYTES_PER_RUN = 1.5e9  # memory of one run, generously: 0.9 GB were measured with 256 units
-PATIENCE_S = 300  # how long a run waits for a model directory that another process still holds
-LOOK_S = 2  # between two looks at how far the runs are
-SAVE_S = 30  # between two tables while nothing ends
-NOT_IN_HP = {  # what `hp` cannot change of a run, and what does
+PATIENCE_S = 300  # s that a run waits for a model directory that another process uses
+LOOK_S = 2  # s between two checks of the progress
+SAVE_S = 30  # s between two updates of the table while no run ends
+NOT_IN_HP = {  # what `hp` cannot change, and how it is chosen instead
     "seed": "seeds are chosen with --seeds",
     **dict.fromkeys(
         ("ruleset", "rule_trains", "rules", "rule_probs", "rng"),
-        "it belongs to the variants, which --only chooses (their table: rnn_maturation/sweep/variants.py)",
+        "it belongs to the variant; choose one with --only, or add one to the table: rnn_maturation/sweep/variants.py",
     ),
 }
 OUTPUT_FILE = "training.log"  # in the model directory: what the run prints
-# how a run ended, and the exit code of its process that says so; running: another process trains it
+# how a run ended: the exit code of its process for each state ("running": another process is training it)
 EXIT_CODES = {"trained": 0, "limit": 10, "diverged": 11, "refused": 12, "failed": 13, "running": 14}
 STATES = {code: state for state, code in EXIT_CODES.items()}
 STOPPED_CODES = {128 + signal.SIGTERM, -signal.SIGTERM}
@@ -59,17 +59,17 @@ def train_runs(
     display_step=PAPER_DISPLAY_STEP,
     patience=PATIENCE_S,
 ):
-    """Train runs, each in a process of its own, and keep <root>/sweep.csv up to date.
+    """Train each run in its own process, and keep <root>/sweep.csv up to date.
 
-    Runs that are on disk go on where they stand; finished ones are left as they are. Ctrl-C lets each save itself.
-    At the end the table is printed.
+    Unfinished runs on disk are resumed, and finished runs are left as they are. After Ctrl-C each run is saved and
+    stopped. At the end the table is printed.
 
     Parameters
     ----------
     runs : list of TrainingRun
-        Below one root.
+        Runs to train.
     jobs : int, optional
-        Runs side by side on this machine; default: as many as its cores and memory allow.
+        Number of runs at a time on this machine; by default as many as its cores and memory allow.
     threads : int, optional
         Processor cores of each run; default: an equal share of the cores, or 1 on a cluster.
     scheduler : str, optional
@@ -79,11 +79,11 @@ def train_runs(
     slim : bool
         See `rnn_maturation.train.train`.
     hp : dict, optional
-        Hyper-parameters that differ from the table's in all runs.
+        Hyper-parameters that replace those of the table of variants, in all runs.
     display_step : int
-        Optimizer steps between two checkpoints.
+        Training steps between two checkpoints.
     patience : float
-        Seconds to wait for a model directory that another process holds before the run is left to that process.
+        Seconds to wait for a model directory that another process uses. After this time the run is not trained here.
 
     Returns
     -------
@@ -93,9 +93,9 @@ def train_runs(
     Raises
     ------
     ValueError
-        For numbers or hyper-parameters that no run could have, or a scheduler that does not answer.
+        If numbers or hyper-parameters are not allowed, or the scheduler does not answer.
     OSError
-        If <root>/sweep.csv cannot be written, before anything has begun.
+        If <root>/sweep.csv cannot be written. No run has begun then.
     """
     display_step = check_whole_number("display_step", display_step, floats=True)
     if max_trials is not None:
@@ -112,7 +112,7 @@ def train_runs(
 
 
 def _shares(n_runs, jobs, threads, scheduler):
-    """Return how many runs go side by side, and how many threads each has."""
+    """Return the number of runs at a time and the number of threads of each run."""
     for name, value in (("jobs", jobs), ("threads", threads)):
         if value is not None:
             check_whole_number(name, value)
@@ -128,12 +128,14 @@ def _shares(n_runs, jobs, threads, scheduler):
 
 
 def _task(run, hp, max_trials, is_elsewhere):
-    """Return what a process needs to know of a run: paths, numbers and texts."""
+    """Return what a process needs to know about a run, as paths, numbers and strings."""
     variant = run.settings
     hp = {**variant.whole_hp, **hp}
     batch_size = complete_hp({**hp, "ruleset": variant.ruleset})["batch_size_train"]  # raises before anything has begun
     if max_trials is not None and max_trials < batch_size:
-        raise ValueError(f"max_trials {max_trials} is less than a batch, {batch_size} trials")
+        raise ValueError(
+            f"max_trials {max_trials} is less than a batch, {batch_size} trials: give {batch_size} or more"
+        )
     return {
         "model_dir": os.path.abspath(run.model_dir) if is_elsewhere else run.model_dir,
         "hp": hp,
@@ -145,13 +147,13 @@ def _task(run, hp, max_trials, is_elsewhere):
 
 
 class _Sweep:
-    """Runs that are being trained: hands them out, watches them, records how each ended."""
+    """Submit runs, watch their training, and record how each run ended."""
 
     def __init__(self, where, tasks):
         self.where, self.tasks = where, tasks
         self.outcomes = dict.fromkeys(tasks, ("waiting", ""))  # {run: (state, message)}
         self.roots = {run.root for run in tasks}
-        self.training = set()  # runs at the last look
+        self.training = set()  # runs that were being trained at the last check
         self.name = secrets.token_hex(8)
         self.progress = tqdm(total=len(tasks), unit=" runs", disable=None, dynamic_ncols=True)
 
@@ -161,7 +163,7 @@ class _Sweep:
         try:
             with self.progress:
                 self._train()
-        except KeyboardInterrupt:  # the second one, wherever it found us
+        except KeyboardInterrupt:  # a second Ctrl-C
             self.where.everywhere(kill, self.name)
             raise
         finally:
@@ -184,7 +186,7 @@ class _Sweep:
                     self._save()
                 self.training = training
         except KeyboardInterrupt:  # let each run save itself; a second Ctrl-C ends them at once
-            tqdm.write("stopping: each run saves itself (Ctrl-C again does not wait)")
+            tqdm.write("stopping: each run is being saved (press Ctrl-C again to end at once)")
             while batch.unfinished and self.where.everywhere(stop, self.name):
                 self._take(batch.results(timeout=1))
 
@@ -198,7 +200,7 @@ class _Sweep:
             tqdm.write(f"{run.name}: {state}" + (f" ({message})" if message else ""))
 
     def _show(self, training):
-        """Show in one line how far the runs are that are being trained."""
+        """Show the progress of the runs that are being trained, in one line."""
         if self.progress.disable:
             return
         shown = []
@@ -214,7 +216,7 @@ class _Sweep:
         self.saved = time.monotonic()
 
     def _save(self):
-        """Write the table; a disk that is full now does not end the runs."""
+        """Write the table; if that fails, for example on a full disk, print the error and let the runs continue."""
         try:
             self._write()
         except OSError as error:
@@ -222,7 +224,7 @@ class _Sweep:
 
 
 def checked_outcome(run, state, message):
-    """Return the outcome of a run; 'failed' when a worker trained it where it cannot be seen from here."""
+    """Return the outcome of a run; it is 'failed' if a worker saved the run in a folder that this machine lacks."""
     if state in ("trained", "limit") and not has_log(run.model_dir):
         return "failed", f"trained, but there is no log in {run.model_dir}: the workers must see the same folders"
     return state, message
@@ -241,7 +243,7 @@ def train_in_process(sweep, task):
     Parameters
     ----------
     sweep : str
-        Name by which `stop` and `kill` know the process.
+        Name of the sweep, with which `stop` and `kill` find the process.
     task : dict
         model_dir, max_trials, patience (s to wait for a model directory that is in use), and the arguments of
         `rnn_maturation.train.train` hp, ruleset, rule_trains, seed, display_step, threads, slim.
@@ -251,7 +253,7 @@ def train_in_process(sweep, task):
     state : {'trained', 'limit', 'diverged', 'refused', 'failed', 'running', 'stopped', 'waiting'}
         'running': another process trains it. 'waiting': the sweep was stopped before the run began.
     message : str
-        The reason, where the state does not say it.
+        The reason, if the state alone does not tell it.
 
     Raises
     ------
@@ -275,8 +277,8 @@ def train_in_process(sweep, task):
     if code in STATES:
         return STATES[code], message
     if code in STOPPED_CODES or is_told_to_stop:
-        return "stopped", "the same command goes on with it"
-    return "failed", f"ended with code {code}; see {model_dir / OUTPUT_FILE}"
+        return "stopped", "the same command resumes it"
+    return "failed", f"its process ended with exit code {code}; its messages are in {model_dir / OUTPUT_FILE}"
 
 
 def _start(sweep, task, log_file):
@@ -293,13 +295,13 @@ def _start(sweep, task, log_file):
             start_new_session=True,  # Ctrl-C is for the parent, which stops its processes in its own way
         )
         _running[process] = sweep
-        if sweep in _stopped_sweeps:  # in this very moment
+        if sweep in _stopped_sweeps:  # it was stopped at this moment
             process.stdin.close()
     return process
 
 
 def stop(sweep):
-    """Tell the processes of a sweep to save and end, and begin no more of them; return how many still run."""
+    """Tell the processes of a sweep to save and end, and start no new ones; return how many still run."""
     with _lock:
         _stopped_sweeps.add(sweep)
         processes = [process for process, its in _running.items() if its == sweep]

@@ -14,25 +14,26 @@ import time
 from rnn_maturation.files import ModelDirectoryInUse
 from rnn_maturation.sweep.runs import EXIT_CODES
 
-POLL_S = 0.5  # between two looks whether a model directory is free
+POLL_S = 0.5  # s between two checks whether the model directory is free
 
 
 def main():
-    """Train what the arguments say; return the exit code that says how it ended, and tell the parent why."""
+    """Train the run that the arguments describe, tell the parent why it ended, and return the exit code for how."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent may have been started with these ignored, as shells do
     signal.signal(signal.SIGINT, signal.default_int_handler)  # with background jobs, and this process inherits that
     pipe = _take_pipe()
     threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
     state, message = _train(json.loads(sys.argv[1]))
-    with contextlib.suppress(OSError), pipe:  # the parent may be no more
+    with contextlib.suppress(OSError), pipe:  # the parent may have ended
         pipe.write(str(message).encode(errors="replace"))
     return EXIT_CODES[state]
 
 
 def _take_pipe():
-    """Return the pipe to the parent that our output was; from now on all output goes to the log file, as errors do.
+    """Return standard output, a pipe to the parent; from now on all printed text goes to the log file, as errors do.
 
-    The reason for the end has a pipe of its own, because the last line of the log file may be another process's.
+    The parent reads the reason for the end from the pipe, because another process may have written the last line of the
+    log file.
     """
     pipe = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -52,16 +53,18 @@ def _train(task):
     try:
         log = _train_when_free(task)
     except ModelDirectoryInUse as error:
-        return "running", error  # not in the log file, which is that process's
+        return "running", error  # not in the log file, which the other process writes
     except TrainingDiverged as error:
         return _logged("diverged", error)
     except ValueError as error:
-        return _logged("refused", str(error).replace("--overwrite (overwrite=True)", "delete this directory"))
+        return _logged(
+            "refused", str(error).replace("begin again with --overwrite (overwrite=True)", "delete this folder")
+        )
     except OSError as error:
         return _logged("failed", error)
     if log["perf_min"][-1] > task["hp"]["target_perf"]:
         return "trained", ""
-    return "limit", f"reached its maximum of {task['max_trials']} trials; a larger --max_trials goes on with it"
+    return "limit", f"reached its maximum of {task['max_trials']} trials; to continue it, give a larger --max_trials"
 
 
 def _logged(state, error):
@@ -70,7 +73,7 @@ def _logged(state, error):
 
 
 def _train_when_free(task):
-    """Train; when the model directory is in use, wait: a process that lost its parent ends soon."""
+    """Train; if the model directory is in use, wait, because a process that has lost its parent ends soon."""
     from rnn_maturation.train import train
 
     arguments = {key: value for key, value in task.items() if key not in ("max_trials", "patience")}

@@ -1,4 +1,4 @@
-"""What holds over runs: growth of performance over seeds, and trials to criterion by variant."""
+"""Summaries over runs: growth of performance over seeds, and trials to criterion for each variant."""
 
 import warnings
 
@@ -13,17 +13,17 @@ from rnn_maturation.task import rule_name
 
 
 def plot_sweep_summary(root="data", patterns=()):
-    """Draw what holds over runs: growth of performance over seeds, and trials to criterion by variant.
+    """Draw the growth of performance over seeds, and the trials to criterion for each variant.
 
-    For each variant figure/figure_sweep/growth_<variant>: one thin line per seed, smoothed, and the median; for all
-    together figure/figure_sweep/trials_to_criterion.
+    The figure figure/figure_sweep/growth_<variant> has a thin smoothed line for each seed of a variant, and the median.
+    The figure figure/figure_sweep/trials_to_criterion has all variants.
 
     Parameters
     ----------
     root : str
         Folder of the runs.
     patterns : sequence of str
-        As for `choose_runs`; none: all that are on disk.
+        As for `choose_runs`. Without patterns, all runs on disk are shown.
 
     Returns
     -------
@@ -38,7 +38,9 @@ def plot_sweep_summary(root="data", patterns=()):
     wanted = {run.variant for run in choose_runs(patterns or ["*"])}
     runs = [run for run in find_runs(root) if run.variant in wanted and _can_be_shown(run)]
     if not runs:
-        raise FileNotFoundError(f"no run of these variants below {root}: train some, or name their folder with --root")
+        raise FileNotFoundError(
+            f"the folder {root} has no run of these variants: train one, or name the folder of your runs with --root"
+        )
     folder = figure_dir("sweep")
     for variant in dict.fromkeys(run.variant for run in runs):
         of_variant = [run for run in runs if run.variant == variant]

@@ -27,13 +27,14 @@ def sweep_table(runs, outcomes=None):
     ----------
     runs : list of TrainingRun
     outcomes : {TrainingRun: (state, message)}, optional
-        How the runs ended; by default, what their folders tell. A run that a process trains now is 'running'.
+        How the runs ended; by default this is read from their folders. A run that is being trained is 'running'.
 
     Returns
     -------
     pandas.DataFrame
-        variant, seed, state, trials, perf_min, wall_s (s of training), message, and for each rule perf_<rule>, the
-        performance at the end, and <rule>_to_0.35, _0.65, _0.95, see `trials_to_criterion`.
+        The columns are variant, seed, state, trials, perf_min, wall_s (s of training) and message. For each rule there
+        are also perf_<rule>, the performance at the end, and <rule>_to_0.35, <rule>_to_0.65 and <rule>_to_0.95, see
+        `trials_to_criterion`.
     """
     rows = [_row(run, *(outcomes or {}).get(run, (None, ""))) for run in runs]
     present = {key for row in rows for key in row}
@@ -44,11 +45,11 @@ def sweep_table(runs, outcomes=None):
 
 def _row(run, state, message):
     row = {}
-    if is_locked(run.model_dir):  # by whatever process; how it ended before is no longer true
+    if is_locked(run.model_dir):  # some process is training it: its earlier outcome is outdated
         state, message = "running", ""
     try:
         row = reached(run)
-        if state in (None, "limit", "stopped") and is_trained(run):  # since then, too
+        if state in (None, "limit", "stopped") and is_trained(run):  # also if it was trained after that outcome
             state, message = "trained", ""
     except (FileNotFoundError, NotADirectoryError):  # not begun
         pass
@@ -63,7 +64,7 @@ def is_trained(run):
 
 
 def reached(run):
-    """Return the part of a table's line that comes from a run's log; FileNotFoundError when there is none."""
+    """Return the columns of the table that come from the log of a run; FileNotFoundError if there is no log."""
     return _read_log(run.model_dir, (Path(run.model_dir) / LOG_FILE).stat().st_mtime_ns)
 
 
@@ -103,9 +104,9 @@ def trials_to_criterion(log, rule, criterion):
 
 
 def write_table(root, outcomes=None):
-    """Write <root>/sweep.csv anew, with all runs that are on disk or in `outcomes`.
+    """Write <root>/sweep.csv with all runs that are on disk or in `outcomes`.
 
-    How other runs ended is taken over from the file that is there.
+    The outcomes of runs that are not in `outcomes` are taken from the existing file.
 
     Parameters
     ----------
@@ -127,15 +128,15 @@ def write_table(root, outcomes=None):
 
 
 def with_earlier(root, outcomes):
-    """Return outcomes together with those in the file that is there.
+    """Return `outcomes` together with those in the existing file.
 
-    That file knows more of a run that another sweep trains, which is 'running' here.
+    If a run is 'running' in `outcomes`, because another sweep trains it, the outcome in the file is used.
     """
     return {**earlier_outcomes(root), **{run: outcome for run, outcome in outcomes.items() if outcome[0] != "running"}}
 
 
 def earlier_outcomes(root):
-    """Return the states in the file that is there, of runs on disk that have not been trained to their target since.
+    """Return the outcomes in the existing file, for runs on disk that have not reached their target since.
 
     Parameters
     ----------

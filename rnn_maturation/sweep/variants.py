@@ -1,4 +1,4 @@
-"""The networks of the paper and its supplement as one table: how their training differs, and which analyses they get.
+"""The networks of the paper and its supplement in one table: how their training differs, and how they are analyzed.
 
 A variant lists only what differs from `COMMON`. A training run is a variant with a seed, in its own model directory.
 """
@@ -21,8 +21,8 @@ from rnn_maturation.model_directory import has_hp
 from rnn_maturation.task import rules_dict
 
 COMMON = {**PAPER_HP, "target_perf": STAGE_LEVELS["mature"]}  # training ends when every rule is mature
-MAX_TRIALS = 3_000_000  # maximum number of trials, for a network that does not learn
-MAX_TRIALS_HOPELESS = 640_000  # the same with a learning rate that is known to be too high
+MAX_TRIALS = 3_000_000  # training ends after so many trials even if the target performance is not reached
+MAX_TRIALS_HOPELESS = 640_000  # the same for learning rates that are known to be too high
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,10 @@ class Variant:
     ruleset : str
         Key of `rnn_maturation.task.rules_dict`.
     rules : tuple of str
-        Rules to train; empty: all of the rule set.
+        Rules to train. If it is empty, all rules of the rule set are trained.
     units : dict
-        {rule: epochs} in which units are classified and their PSTHs drawn; empty: only the growth of performance.
+        {rule: epochs} in which units are classified and their PSTHs drawn. If it is empty, only the growth of
+        performance is drawn.
     saccades : tuple of str
         Rules whose saccades are analyzed.
     distractor : bool
@@ -57,7 +58,7 @@ class Variant:
 
     @property
     def whole_hp(self):
-        """Return `COMMON` changed by what differs."""
+        """Return `COMMON` with the hyper-parameters of this variant in it."""
         return {**COMMON, **self.hp}
 
     @property
@@ -135,7 +136,7 @@ MAIN_RUN = "6tasks"  # trained by Main_training.py too; a sweep trains it only w
 
 @dataclass(frozen=True, order=True)
 class TrainingRun:
-    """A variant trained with a seed, below a folder of runs.
+    """A variant that is trained with a seed and saved in a folder of runs.
 
     Attributes
     ----------
@@ -172,7 +173,7 @@ def choose_runs(patterns=(), seeds=(0,), root="data"):
     Parameters
     ----------
     patterns : sequence of str
-        Names of variants, with * and ? for any characters; none: all but the main run.
+        Names of variants, with * and ? for any characters. Without patterns, all variants but the main run are chosen.
     seeds : sequence of int
     root : str
         Folder of the model directories.
@@ -200,7 +201,7 @@ def choose_runs(patterns=(), seeds=(0,), root="data"):
 
 
 def find_runs(root="data"):
-    """Return the runs that are on disk below a folder, in the order of the table.
+    """Return the runs that are on disk in a folder, in the order of the table.
 
     Parameters
     ----------

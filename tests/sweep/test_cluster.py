@@ -96,8 +96,8 @@ def test_a_lost_workers_run_goes_on_elsewhere_from_where_it_was(cluster, tmp_pat
     cluster.workers.append(cluster.add_worker())
     assert table["state"].tolist() == ["limit"] * 2 and table["trials"].tolist() == [LONG] * 2
     logs = [Path(run.model_dir, "training.log").read_text() for run in runs]
-    assert sum("stopped and saved at trial" in log and "going on from trial" in log for log in logs) == 1
-    lost = next(run for run, log in zip(runs, logs, strict=True) if "going on from" in log)
+    assert sum("stopped and saved at trial" in log and "resuming from trial" in log for log in logs) == 1
+    lost = next(run for run, log in zip(runs, logs, strict=True) if "resuming from" in log)
     train_alone(tmp_path / "alone", lost.settings.trained_rules, LONG, display_step=20, slim=True)
     assert_same_run(lost.model_dir, tmp_path / "alone")
     assert not processes_of(tmp_path)

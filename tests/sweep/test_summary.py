@@ -32,7 +32,7 @@ def test_the_summary_draws_growth_over_seeds_and_trials_to_criterion(tmp_path, m
     expected = {f"{name}.{ending}" for name in names for ending in figures.FORMATS}
     assert set(os.listdir("figure/figure_sweep")) == expected
     assert plot_sweep_summary(patterns=["set1*"])["variant"].tolist() == ["set1_exp2"]
-    with pytest.raises(FileNotFoundError, match="no run of these variants below data"):
+    with pytest.raises(FileNotFoundError, match="the folder data has no run of these variants"):
         plot_sweep_summary(patterns=["indi_*"])
 
 

@@ -75,7 +75,8 @@ def test_the_analysis_script_analyses_what_is_on_disk_and_tells_what_it_cannot(t
         [sys.executable, str(script)], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 1 and done.stdout.endswith(
-        "1 of 4 runs analyzed; without rules that are not learned yet: set1_exp1, set1_exp2; not indi_odr\n"
+        "1 of 4 runs were analyzed completely; analyzed in part (see above): set1_exp1, set1_exp2; "
+        "not analyzed (see above): indi_odr\n"
     ), done.stdout + done.stderr
     figures_of_gap = {path.name for path in (tmp_path / "figure" / "figure_indi_gap").rglob("*.png")}
     assert "growth_of_performance.png" in figures_of_gap
