@@ -4,19 +4,20 @@ It prints the versions, cores and GPUs in use. Then it restores the bundled pret
 of each of its rules. The performance in each rule must be close to the one that was logged during training.
 """
 
+import argparse
 import platform
 import sys
 import time
 from importlib.metadata import version
 
 import numpy as np
-import tensorflow as tf
 
 from rnn_maturation.cpu import n_cores
 from rnn_maturation.model_directory import load_hp, load_log
 from rnn_maturation.network import Model, gen_feed_dict, get_perf
 from rnn_maturation.stages import performance_at
 from rnn_maturation.task import generate_evaluation, rule_name
+from rnn_maturation.tensorflow1 import tf, tf1
 
 MODEL_DIR = "data/6tasks_pretrained"
 PACKAGES = ("tensorflow", "numpy", "scipy", "pandas", "statsmodels", "scikit-learn", "matplotlib")
@@ -50,7 +51,7 @@ def _works(hp, log):
     print(f"Bundled network {MODEL_DIR}, checkpoint {trial_num}. Performance in 512 trials, measured now and logged")
     print(f"during training; they count as equal if they differ by at most {TOLERANCE}, which can be chance:")
     model = Model(MODEL_DIR, hp=hp)
-    with tf.compat.v1.Session() as session:
+    with tf1.Session() as session:
         model.restore(f"{MODEL_DIR}/{trial_num}")
         for rule in hp["rules"]:
             start = time.perf_counter()
@@ -67,6 +68,7 @@ def _works(hp, log):
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m rnn_maturation", description=__doc__).parse_args()
     status = main()
     if status == 0:
         print("The installation works.")

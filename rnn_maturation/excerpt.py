@@ -1,9 +1,10 @@
-"""A small copy of a run to share: the whole log, some checkpoints, a model card and a list of checksums.
+"""Make a small copy of a run to share: the complete log, some checkpoints, a model card and checksums.
 
     python -m rnn_maturation.excerpt data/6tasks data/6tasks_pretrained [--checkpoints 40]
     python -m rnn_maturation.excerpt data/6tasks_seed1 data/seeds/6tasks_seed1 --milestones
 
-The checkpoints show every stage of every rule or, with --milestones, the course of ODR in at most six.
+By default, the checkpoints show every stage of every rule. With --milestones, at most six checkpoints show how ODR was
+learned.
 """
 
 import argparse
@@ -70,7 +71,7 @@ def choose_milestones(model_dir):
     Returns
     -------
     dict of str to int
-        What a checkpoint is, and its trial number: 'start of the plateau', 'end of the plateau', 'early' and 'mid'
+        {milestone: trial number}. The milestones are 'start of the plateau', 'end of the plateau', 'early' and 'mid'
         (between the plateau's end and maturity, performance in ODR nearest to the level of the stage), 'mature', 'end
         of the run'. What the run did not reach, or has no checkpoint of, is absent.
     """
@@ -91,16 +92,16 @@ def choose_milestones(model_dir):
 
 
 def excerpt(model_dir, target_dir, n_checkpoints=40, milestones=False):
-    """Copy hp.json, log.json and some checkpoints of a run, these without the optimizer's state; describe the copy.
+    """Copy hp.json, log.json and some checkpoints of a run, without the optimizer's state, and write a model card.
 
     Parameters
     ----------
     model_dir : str or Path
-        The run.
+        Model directory of the run.
     target_dir : str or Path
         Folder for the copy; it must not have a run yet.
     n_checkpoints : int
-        How many checkpoints to copy, see `choose_checkpoints`.
+        Number of checkpoints to copy, see `choose_checkpoints`.
     milestones : bool
         Copy the checkpoints that `choose_milestones` names instead.
 
@@ -119,7 +120,9 @@ def excerpt(model_dir, target_dir, n_checkpoints=40, milestones=False):
     hp, log = model_directory.load_hp(model_dir), model_directory.load_log(model_dir)
     trial_nums = model_directory.checkpoint_trials(model_dir)
     if not trial_nums:
-        raise FileNotFoundError(f"{model_dir} has no checkpoints to copy")
+        raise FileNotFoundError(
+            f"{model_dir} has no checkpoints to copy: name the model directory of a run that has some"
+        )
     if model_directory.has_hp(target_dir):
         raise ValueError(f"{target_dir} has a run already: choose another directory")
     named = choose_milestones(model_dir) if milestones else {}
@@ -144,7 +147,7 @@ def main():
     parser.add_argument("model_dir", help="model directory of the run")
     parser.add_argument("target_dir", help="folder for the copy")
     parser.add_argument(
-        "--checkpoints", type=int, default=40, help="how many checkpoints to copy (default: %(default)s)"
+        "--checkpoints", type=int, default=40, help="number of checkpoints to copy (default: %(default)s)"
     )
     parser.add_argument(
         "--milestones", action="store_true", help="copy at most six checkpoints that show how ODR was learned instead"
@@ -154,7 +157,7 @@ def main():
         chosen = excerpt(options.model_dir, options.target_dir, options.checkpoints, options.milestones)
     except (ValueError, OSError) as error:
         sys.exit(f"excerpt: {error}")
-    print(f"{options.target_dir}: {len(chosen)} checkpoints: {', '.join(map(str, chosen))}")
+    print(f"{options.target_dir} now has {len(chosen)} checkpoints: {', '.join(map(str, chosen))}")
 
 
 if __name__ == "__main__":

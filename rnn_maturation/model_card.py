@@ -41,7 +41,7 @@ def _card(folder, hp, log, named):
     """Return the model card of a run: task, training, performance, checkpoints, limits."""
     rules = hp["rules"]
     trained = log["perf_min"][-1] > hp["target_perf"]
-    goal = "reached" if trained else "did not reach"
+    goal = "reached" if trained else "had not reached"
     levels = list(STAGE_LEVELS.values())
 
     def crossed(rule, level):
@@ -60,25 +60,27 @@ def _card(folder, hp, log, named):
     names = " | ".join(rule_name[rule] for rule in rules)
     return f"""# {folder.name}: a network trained by rnn_maturation
 
-**Tasks.** {", ".join(rule_name[rule] for rule in rules)}: eye-movement tasks of prefrontal research, as in Liu, Zhu,
-Constantinidis and Zhou, iScience 24(10):103178, 2021.
+**Tasks.** {", ".join(rule_name[rule] for rule in rules)}. These are eye-movement tasks of prefrontal research, as in
+Liu, Zhu, Constantinidis and Zhou, iScience 24(10):103178, 2021.
 
-**Network.** {hp["rnn_type"]} of {hp["n_rnn"]} units, activation {hp["activation"]}, steps of {hp["dt"]} ms, time
-constant {hp["tau"]} ms. All settings are in hp.json.
+**Network.** A recurrent network ({hp["rnn_type"]}) of {hp["n_rnn"]} units with activation {hp["activation"]}, a time
+step of {hp["dt"]} ms and a time constant of {hp["tau"]} ms. All settings are in hp.json.
 
 **Training.** Seed {hp["seed"]}, batches of {hp["batch_size_train"]} trials, learning rate {hp["learning_rate"]:g}.
-The network {goal} its target (every task above {hp["target_perf"]:g}) within {log["trials"][-1]:,} trials. The whole
-course is in log.json.
+The network {goal} its target (every task above {hp["target_perf"]:g}) after {log["trials"][-1]:,} trials. log.json has
+the performance at every evaluation.
 
-**Performance.** Number of trials after which smoothed performance first reached a level, and performance at the end:
+**Performance.** The table gives the number of trials after which the smoothed performance first reached a level, and
+the performance at the end.
 
 | task | {" | ".join(f"{level:g}" for level in levels)} | at the end |
 |---|{"---|" * len(levels)}---|
 {chr(10).join(learned)}
 
-**Checkpoints.** Weights without the state of the optimizer, and the performance that was logged for them:
+**Checkpoints.** The checkpoints have the weights without the state of the optimizer. The table gives the performance
+that was logged at each of them.
 
-| trials | what it is | {names} |
+| trials | milestone | {names} |
 |---|---|{"---|" * len(rules)}
 {chr(10).join(checkpoints)}
 
@@ -93,10 +95,11 @@ with tf1.Session():
     model.restore("{folder.as_posix()}/{log["trials"][-1]}")
 ```
 
-**Limits.** This is one network; others with the same settings differ from it. It was trained with fixed durations of
-the epochs and may fail with others; `delay_generalization_analysis` tests this for the delay. Training cannot be
-resumed from these checkpoints. Performance was measured in {hp["batch_size_test"]} noisy trials per task and
-scatters by a few hundredths. The network is a model of how such tasks can be learned, not of the brain of an animal.
+**Limits.** This is one network; other networks with the same settings (another seed) differ from it. It was trained
+with one duration of each epoch and may fail with other durations; `delay_generalization_analysis` tests this for the
+delay. Training cannot be resumed from these checkpoints. Performance was measured in {hp["batch_size_test"]} noisy
+trials per task and scatters by a few hundredths. The network is a model of how such tasks can be learned, not of the
+brain of an animal.
 
 **Files.** `sha256sum --check {CHECKSUMS}` (macOS: `shasum -a 256 -c {CHECKSUMS}`) in this folder compares all files
 with their checksums.

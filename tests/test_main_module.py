@@ -11,8 +11,9 @@ ROOT = Path(__file__).parent.parent
 
 
 def check_installation(folder):
-    """Run the check in a folder: (exit status, what it printed)."""
+    """Run the check in a folder: (exit status, what it printed). TensorFlow's messages must not be among it."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
     ended = subprocess.run(
         [sys.executable, "-m", "rnn_maturation"],
         cwd=folder,
@@ -21,6 +22,7 @@ def check_installation(folder):
         text=True,
         timeout=240,
     )
+    assert ended.stderr == ""
     return ended.returncode, ended.stdout
 
 

@@ -33,7 +33,7 @@ def test_every_file_of_a_shipped_network_has_its_checksum(folder):
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
 def test_card_of_a_shipped_network_says_what_it_can_do(folder):
     card, log = (folder / "README.md").read_text(), load_log(folder)
-    assert f"The network {'reached' if log['perf_min'][-1] > 0.995 else 'did not reach'} its target" in card
+    assert f"The network {'reached' if log['perf_min'][-1] > 0.995 else 'had not reached'} its target" in card
     assert f"{log['trials'][-1]:,} trials" in card
     for part in ("Tasks", "Training", "Performance", "Checkpoints", "Limits", "Files"):
         assert f"**{part}.**" in card
@@ -44,6 +44,6 @@ def test_a_run_that_did_not_reach_its_target_is_described_as_such(tmp_path):
     log = train(tmp_path / "run", hp=hp, rule_trains=["overlap", "gap"], max_steps=2, display_step=1)
     describe(tmp_path / "run", {"end of the run": 8})
     card = (tmp_path / "run" / "README.md").read_text()
-    assert "The network did not reach its target" in card and "| 8 | end of the run |" in card
+    assert "The network had not reached its target" in card and "| 8 | end of the run |" in card
     assert f"| Gap | – | – | – | {log['perf_gap'][-1]:.3f} |" in card
     assert {"hp.json", "log.json", "README.md", "8/checkpoint"} <= set(listed(tmp_path / "run"))
