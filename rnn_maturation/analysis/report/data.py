@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 from rnn_maturation.analysis.activity import Get_H
 from rnn_maturation.analysis.behavior import noisy_inputs, ring_distance, saccades_at
 from rnn_maturation.analysis.conditions import test_trials
-from rnn_maturation.analysis.decoding import cross_temporal_scores, window_rates
+from rnn_maturation.analysis.decoding import compute_decoder_scores
 from rnn_maturation.analysis.dpca import checkpoint_demixed_pca
 from rnn_maturation.analysis.dynamics.delay_generalization import delay_generalization_analysis
 from rnn_maturation.analysis.dynamics.eigenvalues import eigenvalue_growth_analysis
@@ -39,6 +39,7 @@ from rnn_maturation.stages import (
     stage_by_trial,
     trials_by_stage,
 )
+from rnn_maturation.task import rule_name
 
 ANTI_SACCADE_RULES = ("overlap", "zero_gap", "gap", "gap500")
 DELAYED_RULES = ("odr", "odrd")
@@ -265,11 +266,12 @@ class TrainedRun:
     # ----------------------------------------------------------------------------------------- population, mature ODR
 
     @cached_property
-    def decoder_scores(self):
-        """Leak-free cross-temporal scores (n_windows, n_windows) of mature ODR."""
-        window, stride = self.decoder_steps
-        rates = window_rates(Get_H(self.hp, self.model_dir, self.mature_odr, "odr"), window, stride)
-        return cross_temporal_scores(rates, self.locations("odr"), DECODER_HELD_OUT, "everywhere")
+    def decoder(self):
+        """Leak-free `DecoderResult` of mature ODR."""
+        settings = self.hp["dt"], *self.decoder_steps, DECODER_HELD_OUT, "everywhere", self.epochs("odr")
+        activity = Get_H(self.hp, self.model_dir, self.mature_odr, "odr")
+        title = f"{rule_name['odr']} at {self.mature_odr} trials, held out everywhere"
+        return compute_decoder_scores(activity, self.locations("odr"), *settings, title=title)
 
     @property
     def decoder_steps(self):

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pandas as pd
 
 from rnn_maturation.analysis.behavior import DistractorResult, SaccadeResult
-from rnn_maturation.analysis.decoding import DecoderResult
 from rnn_maturation.analysis.overview import compute_growth_of_performance
 from rnn_maturation.analysis.psth import EpochGrowth, compute_stage_psths, selection_title
 from rnn_maturation.analysis.report.behavior import distractor_by_stage, gap_errors_by_stage
@@ -90,14 +89,11 @@ def _saccades(run):
 
 
 def _decoder(run):
-    window, stride = run.decoder_steps
-    title = f"{rule_name['odr']} at {run.mature_odr} trials, held out everywhere"
-    scores, chance = pd.DataFrame(run.decoder_scores), 1 / run.hp["n_eachring"]
-    figure = DecoderResult(scores, run.hp["dt"], window, stride, chance, run.epochs("odr"), title).plot()
     caption = (
         f"Decoding the cue's location in mature ODR, windows of {DECODER_WINDOW_MS} ms, no trial both trained and "
+        "tested on: a band along the diagonal is a dynamic code, a square a stable one."
     )
-    return caption + "tested on: a band along the diagonal is a dynamic code, a square a stable one.", figure
+    return caption, run.decoder.plot()
 
 
 def _demixed(run):
