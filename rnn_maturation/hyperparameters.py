@@ -279,7 +279,7 @@ def complete_hp(given, source="hp", is_file=False):
         warnings.warn(
             f"{source}: alpha is {hp['alpha']}, but dt / tau is {hp['dt']} / {hp['tau']} = {hp['dt'] / hp['tau']:g}, "
             "which is used. Leave alpha out, and it follows.",
-            stacklevel=3,
+            stacklevel=1,  # an analysis builds the network in a thread, whose lines say nothing to a user
         )
     hp["alpha"] = hp["dt"] / hp["tau"]
     check_hp(hp, source)

@@ -50,7 +50,7 @@ BEHAVIOR_CHECKPOINTS = 4  # of a stage
 DISTRACTOR_TRIALS = 16  # of each pair of cue and distractor
 EPOCHS = {"odr": ("stim1", "delay1"), "odrd": ("stim1", "delay2")} | {rule: ("stim1",) for rule in ANTI_SACCADE_RULES}
 DECODER_WINDOW_MS, DECODER_STRIDE_MS, DECODER_HELD_OUT = 200, 60, 4
-HELD_DELAYS_MS = (1000, 1500, 2000)
+HELD_DELAYS_MS = (1000, 1500, 2000)  # some of delay_generalization.DELAYS_MS
 DYNAMICS_CHECKPOINTS = 40  # before, on and after the plateau, each
 PLATEAU_END_TRIALS = (
     10 * PAPER_INTERVAL
@@ -356,10 +356,12 @@ class TrainedRun:
 
     @cached_property
     def held_delays(self):
-        """Result of `delay_generalization_analysis` for ODR at the first mature checkpoint, `HELD_DELAYS_MS`."""
-        trials = [self.first_mature_odr]
+        """Result of `delay_generalization_analysis` for ODR at the first mature checkpoint.
+
+        All its delays, of which `HELD_DELAYS_MS` are read: what it computed before with its defaults is remembered.
+        """
         return delay_generalization_analysis(
-            self.hp, self.log, self.model_dir, trials, "odr", delays_ms=HELD_DELAYS_MS, save=False
+            self.hp, self.log, self.model_dir, [self.first_mature_odr], "odr", save=False
         )
 
 

@@ -7,8 +7,9 @@ import pandas as pd
 from rnn_maturation.analysis.behavior import DistractorResult, SaccadeResult
 from rnn_maturation.analysis.overview import compute_growth_of_performance
 from rnn_maturation.analysis.psth import EpochGrowth, compute_stage_psths, selection_title
+from rnn_maturation.analysis.report.activity import ANTI_SACCADE_NAMES
 from rnn_maturation.analysis.report.behavior import distractor_by_stage, gap_errors_by_stage
-from rnn_maturation.analysis.report.data import ANTI_SACCADE_RULES, DECODER_WINDOW_MS
+from rnn_maturation.analysis.report.data import DECODER_WINDOW_MS
 from rnn_maturation.analysis.report.finding import NotDecidable
 from rnn_maturation.analysis.seldir import SharedUnits
 from rnn_maturation.analysis.selectivity import DEFAULT_TYPES
@@ -42,8 +43,7 @@ _PSTHS = (
     _psth("odr", "delay1", "Activity of ODR's delay-selective units at their preferred location."),
     *(
         _psth(rule, "stim1", f"Activity of cue-selective units in the anti-saccade task {rule_name[rule]}.")
-        for rule in ANTI_SACCADE_RULES
-        if rule != "gap500"
+        for rule in ANTI_SACCADE_NAMES
     ),
 )
 
