@@ -300,12 +300,6 @@ def mean_over_units(psths):
     return kept.mean(axis=0) if len(kept) else np.full(psths.shape[1], np.nan)
 
 
-def stage_means(psth_log, trials):
-    """Return the mean over units at each checkpoint, then over the checkpoints that have units: (n_time,)."""
-    curves = np.stack([mean_over_units(psth_log[trial]) for trial in trials])
-    return mean_over_units(curves)
-
-
 def compute_stage_psths(psths, stages, performance, epochs, dt, norm=True, opposite=None, title=""):
     """Compute the mean activity against time of each stage: over units, then over the stage's checkpoints.
 
@@ -334,9 +328,10 @@ def compute_stage_psths(psths, stages, performance, epochs, dt, norm=True, oppos
     """
     results = {}
     for stage, trials in stages.items():
-        result = {"PSTH": stage_means(psths, trials)}
-        if opposite is not None:
-            result["PSTH_oppo"] = stage_means(opposite, trials)
+        result = {}
+        for name, of_direction in (("PSTH", psths), ("PSTH_oppo", opposite)):
+            if of_direction is not None:  # checkpoints without units are left out
+                result[name] = mean_over_units(np.stack([mean_over_units(of_direction[trial]) for trial in trials]))
         result["growth"] = float(np.mean([performance[trial] for trial in trials]))
         result["n_num"] = float(np.mean([len(psths[trial]) for trial in trials]))
         results[stage] = result

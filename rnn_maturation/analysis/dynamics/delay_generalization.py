@@ -142,11 +142,10 @@ def delay_generalization_analysis(
     logged = {trial: performance_at(log, rule, trial) for trial in trials}
 
     def of_checkpoint(trial_num):
-        def compute():
-            return compute_delay_generalization(network_at(hp, model_dir, trial_num), task, epoch, delays_ms)
-
-        details = epoch, n_directions, *delays_ms
-        performance, error_deg = remembered(compute, "other delays", hp, model_dir, trial_num, rule, *details)
+        performance, error_deg = remembered(
+            lambda: compute_delay_generalization(network_at(hp, model_dir, trial_num), task, epoch, delays_ms),
+            *("other delays", hp, model_dir, trial_num, rule, epoch, n_directions, *delays_ms),
+        )
         return {"trial": trial_num, "delay_ms": delays_ms, "performance": performance, "error_deg": error_deg}
 
     tables = [pd.DataFrame(columns) for columns in in_order(of_checkpoint, trials, f"delays {rule} {epoch}")]

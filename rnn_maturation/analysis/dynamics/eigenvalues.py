@@ -145,11 +145,10 @@ def eigenvalue_growth_analysis(
     stages = stage_by_trial(present_stages(hp, log, model_dir, rule, trial_list))
 
     def of_checkpoint(trial_num):
-        def compute():
-            return compute_growth_row(network_at(hp, model_dir, trial_num), task, epoch, n_starts, trial_num)
-
-        details = epoch, n_starts, n_directions
-        return remembered(compute, "eigenvalues", hp, model_dir, trial_num, rule, *details)
+        return remembered(
+            lambda: compute_growth_row(network_at(hp, model_dir, trial_num), task, epoch, n_starts, trial_num),
+            *("eigenvalues", hp, model_dir, trial_num, rule, epoch, n_starts, n_directions),
+        )
 
     rows, spectra = [], {}
     for row, spectrum in in_order(of_checkpoint, list(stages), f"eigenvalues {rule} {epoch}"):
