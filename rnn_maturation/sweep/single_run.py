@@ -21,22 +21,15 @@ def main():
     """Train what the arguments say; return the exit code that says how it ended, and tell the parent why."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent may have been started with these ignored, as shells do
     signal.signal(signal.SIGINT, signal.default_int_handler)  # with background jobs, and this process inherits that
-    pipe = _take_pipe()
+    # Our output was a pipe to the parent. It is kept for the reason of the end, because the last line of the log file
+    # may be another process's; from now on all output goes to the log file, as errors do.
+    pipe = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
     state, message = _train(json.loads(sys.argv[1]))
     with contextlib.suppress(OSError), pipe:  # the parent may be no more
         pipe.write(str(message).encode(errors="replace"))
     return EXIT_CODES[state]
-
-
-def _take_pipe():
-    """Return the pipe to the parent that our output was; from now on all output goes to the log file, as errors do.
-
-    The reason for the end has a pipe of its own, because the last line of the log file may be another process's.
-    """
-    pipe = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return pipe
 
 
 def _stop_at_end_of_input():
@@ -53,20 +46,14 @@ def _train(task):
         log = _train_when_free(task)
     except ModelDirectoryInUse as error:
         return "running", error  # not in the log file, which is that process's
-    except TrainingDiverged as error:
-        return _logged("diverged", error)
-    except ValueError as error:
-        return _logged("refused", str(error).replace("--overwrite (overwrite=True)", "delete this directory"))
-    except OSError as error:
-        return _logged("failed", error)
+    except (TrainingDiverged, ValueError, OSError) as error:
+        kinds = {"diverged": TrainingDiverged, "refused": ValueError, "failed": OSError}
+        message = str(error).replace("--overwrite (overwrite=True)", "delete this directory")
+        print(message)
+        return next(state for state, kind in kinds.items() if isinstance(error, kind)), message
     if log["perf_min"][-1] > task["hp"]["target_perf"]:
         return "trained", ""
     return "limit", f"reached its maximum of {task['max_trials']} trials; a larger --max_trials goes on with it"
-
-
-def _logged(state, error):
-    print(error)
-    return state, error
 
 
 def _train_when_free(task):

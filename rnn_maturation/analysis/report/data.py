@@ -33,7 +33,6 @@ from rnn_maturation.stages import (
     STAGES,
     first_reaching,
     nearest_to_target,
-    performance_at,
     smooth,
     spread_over,
     stage_by_trial,
@@ -96,10 +95,6 @@ class TrainedRun:
         """Return the logged performance of a rule at all evaluations, (n_evaluations,)."""
         self.trained([rule])
         return np.asarray(self.log[f"perf_{rule}"], dtype=float)
-
-    def performance_at(self, rule, trials):
-        """Return {trial number: logged performance of a rule}."""
-        return {trial: performance_at(self.log, rule, trial) for trial in trials}
 
     def crossing(self, rule, stage):
         """Return the position of the evaluation from which smoothed performance first reaches a stage's level.
@@ -172,12 +167,9 @@ class TrainedRun:
 
     def conditions(self, rule):
         """Return what the analyses read in task_info.pkl: the location of each test trial, and the epochs in steps."""
-        return {"in_loc": self.locations(rule), "epoch_info": self.epochs(rule)}
-
-    def locations(self, rule):
-        """Return the index of the location shown in each test trial, (n_trials,)."""
         trial = test_trials(self.hp, rule)
-        return np.array(trial.input_loc)[: trial.batch_size].argmax(axis=1)
+        locations = np.array(trial.input_loc)[: trial.batch_size].argmax(axis=1)
+        return {"in_loc": locations, "epoch_info": trial.epochs}
 
     def units(self, rule, epoch):
         """Return the selective units of each checkpoint of a rule.
@@ -268,10 +260,11 @@ class TrainedRun:
     @cached_property
     def decoder(self):
         """Leak-free `DecoderResult` of mature ODR."""
-        settings = self.hp["dt"], *self.decoder_steps, DECODER_HELD_OUT, "everywhere", self.epochs("odr")
+        conditions = self.conditions("odr")
+        settings = self.hp["dt"], *self.decoder_steps, DECODER_HELD_OUT, "everywhere", conditions["epoch_info"]
         activity = Get_H(self.hp, self.model_dir, self.mature_odr, "odr")
         title = f"{rule_name['odr']} at {self.mature_odr} trials, held out everywhere"
-        return compute_decoder_scores(activity, self.locations("odr"), *settings, title=title)
+        return compute_decoder_scores(activity, conditions["in_loc"], *settings, title=title)
 
     @property
     def decoder_steps(self):
