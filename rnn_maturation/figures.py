@@ -722,13 +722,12 @@ def distractor_performance(result):
     degrees = np.asarray(performance.columns) * 360 / result.n_ring
     with _new_figure(size=(5, 3.8)) as (figure, ax):
         for stage in performance.index:
-            number = result.n_checkpoints[stage]
             ax.plot(
                 degrees,
                 performance.loc[stage],
                 color=STAGE_COLORS[stage],
                 marker=STAGE_MARKERS[stage],
-                label=f"{stage}, {number} checkpoint{'s' if number > 1 else ''}",
+                label=f"{stage}, {_counted(result.n_checkpoints[stage])}",
             )
         _note_gaps(ax, performance.index)
         ax.set(
@@ -831,40 +830,34 @@ def trials_to_criterion(table, criteria, names):
     """
     rules = [rule for rule in names if f"{rule}_to_{criteria[0]}" in table]
     variants = list(dict.fromkeys(table["variant"]))
+    marks, small = dict(zip(STAGES, criteria, strict=True)), {"markersize": 4, "alpha": 0.8, "linestyle": "none"}
     n_columns = min(3, len(rules))
     n_rows = -(-len(rules) // n_columns)
     size = (3.2 * n_columns + 1, n_rows * (0.9 + 0.22 * len(variants)) + 0.5)
     with _new_figure(n_rows, n_columns, size, sharex=True, sharey=True, squeeze=False) as (figure, axes):
         for ax, rule in zip(axes.flat, rules, strict=False):
-            _criterion_points(ax, table, rule, variants, criteria)
+            of_rule = table[table[f"perf_{rule}"].notna()]
+            rows = of_rule["variant"].map(variants.index).to_numpy(float)
+            ended = of_rule["trials"].to_numpy(float) / 1000
+            for shift, (stage, criterion) in zip((-0.2, 0, 0.2), marks.items(), strict=True):
+                reached = of_rule[f"{rule}_to_{criterion}"].to_numpy(float, na_value=np.nan) / 1000
+                ax.plot(reached, rows + shift, STAGE_MARKERS[stage], color=STAGE_COLORS[stage], **small)
+                never = np.isnan(reached)
+                open_mark = {"color": STAGE_COLORS[stage], "markerfacecolor": "none", "markersize": 4}
+                ax.plot(ended[never], rows[never] + shift, ">", **open_mark)
             ax.set_title(names[rule])
         for ax in list(axes.flat)[len(rules) :]:
             ax.set_visible(False)
         axes[0, 0].set_yticks(range(len(variants)), variants)
         axes[0, 0].set(ylim=(len(variants) - 0.5, -0.5), xlim=(0, None))
-        handles = [_criterion_mark(ax, [], [], stage, f"{c:g}") for stage, c in zip(STAGES, criteria, strict=True)]
+        handles = []
+        for stage, criterion in marks.items():
+            label = f"{criterion:g}"
+            handles += ax.plot([], [], STAGE_MARKERS[stage], color=STAGE_COLORS[stage], label=label, **small)
         handles += ax.plot([], [], ">", color="0.4", markerfacecolor="none", label="not reached")
         figure.legend(handles=handles, loc="outside upper center", ncols=4, title="smoothed performance reaches")
         figure.supxlabel("Training trials (thousands)")
     return figure
-
-
-def _criterion_points(ax, table, rule, variants, criteria):
-    of_rule = table[table[f"perf_{rule}"].notna()]
-    rows = of_rule["variant"].map(variants.index).to_numpy(float)
-    for shift, (stage, criterion) in enumerate(zip(STAGES, criteria, strict=True)):
-        reached = of_rule[f"{rule}_to_{criterion}"].to_numpy(float, na_value=np.nan) / 1000
-        ended = of_rule["trials"].to_numpy(float) / 1000
-        height = rows + 0.2 * (shift - 1)
-        _criterion_mark(ax, reached, height, stage)
-        never = np.isnan(reached)
-        ax.plot(ended[never], height[never], ">", color=STAGE_COLORS[stage], markerfacecolor="none", markersize=4)
-
-
-def _criterion_mark(ax, x, y, stage, label=None):
-    return ax.plot(
-        x, y, STAGE_MARKERS[stage], color=STAGE_COLORS[stage], markersize=4, alpha=0.8, linestyle="none", label=label
-    )[0]
 
 
 # -------------------------------------------------------------------------------------------------------------- tasks

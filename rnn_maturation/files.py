@@ -185,7 +185,11 @@ def lock(directory):
     directory.mkdir(parents=True, exist_ok=True)
     file = _locked_file(directory)
     try:
-        _remove_partial_files(directory)
+        for pattern in (f"{PARTIAL}-*", f"*/{PARTIAL}-*"):
+            for partial in directory.glob(pattern):
+                machine, _, process = partial.name.removeprefix(f"{PARTIAL}-").split("-")[0].rpartition("@")
+                if machine in ("", _machine()) and process.isdecimal() and not _is_running(int(process)):
+                    partial.unlink(missing_ok=True)
         yield
     finally:
         is_ours = _is_at(file, directory / LOCK_FILE)
@@ -247,15 +251,6 @@ def _is_at(file, path):
         return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
     except FileNotFoundError:
         return False
-
-
-def _remove_partial_files(directory):
-    """Remove the half-written files of processes of this machine that no longer run."""
-    for pattern in (f"{PARTIAL}-*", f"*/{PARTIAL}-*"):
-        for file in directory.glob(pattern):
-            machine, _, process = file.name.removeprefix(f"{PARTIAL}-").split("-")[0].rpartition("@")
-            if machine in ("", _machine()) and process.isdecimal() and not _is_running(int(process)):
-                file.unlink(missing_ok=True)
 
 
 def _machine():

@@ -280,7 +280,7 @@ def complete_hp(given, source="hp", is_file=False):
         warnings.warn(
             f"{source}: alpha is {hp['alpha']}, but dt / tau is {hp['dt']} / {hp['tau']} = {hp['dt'] / hp['tau']:g}, "
             "and this value is used. Leave alpha out: it follows from dt and tau.",
-            stacklevel=3,
+            stacklevel=1,  # an analysis builds the network in a thread, whose lines say nothing to a user
         )
     hp["alpha"] = hp["dt"] / hp["tau"]
     check_hp(hp, source)

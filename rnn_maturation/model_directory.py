@@ -11,6 +11,7 @@ import os
 import re
 import textwrap
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -353,8 +354,14 @@ def checkpoint_trials(model_dir):
     A checkpoint is complete if its .index file ends in the way in which TensorFlow ends it, and its .data file is not
     empty.
     """
-    folders = Path(model_dir).iterdir() if Path(model_dir).is_dir() else ()
-    return sorted(int(folder.name) for folder in folders if _is_trial_number(folder.name) and _has_checkpoint(folder))
+    trials = []
+    for folder in Path(model_dir).iterdir() if Path(model_dir).is_dir() else ():
+        index, data = (folder / f"{CHECKPOINT_NAME}.{part}" for part in ("index", "data-00000-of-00001"))
+        with suppress(OSError):  # one of the files is not there
+            is_number = _is_trial_number(folder.name)
+            if is_number and data.stat().st_size > 0 and index.read_bytes().endswith(INDEX_MAGIC):
+                trials.append(int(folder.name))
+    return sorted(trials)
 
 
 def task_info_file(model_dir):
@@ -385,14 +392,6 @@ def figure_dir(model_dir, rule=None, epoch=None):
 
 def _is_trial_number(name):
     return re.fullmatch("0|[1-9][0-9]*", name) is not None
-
-
-def _has_checkpoint(folder):
-    index, data = (folder / f"{CHECKPOINT_NAME}.{part}" for part in ("index", "data-00000-of-00001"))
-    try:
-        return data.stat().st_size > 0 and index.read_bytes().endswith(INDEX_MAGIC)
-    except OSError:
-        return False
 
 
 def _name(kind, name):

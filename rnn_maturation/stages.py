@@ -92,10 +92,17 @@ def range_auto_select(
         )
     chosen = {stage: set() for stage in STAGES}
     for i, perf in enumerate(smooth(growth_curve, avr_window)):
-        stage = _stage_near(perf, hp, perf_margin)
-        if stage:
-            chosen[stage].update(range(i, min(i + avr_window + 1, len(trials))))
-    return {stage: [int(trials[i]) for i in _keep(stage, sorted(chosen[stage]), limit)] for stage in STAGES}
+        for stage, positions in chosen.items():
+            target = hp[f"{stage}_target_perf"]
+            if target - perf_margin <= perf and (stage == "mature" or perf <= target + perf_margin):
+                positions.update(range(i, min(i + avr_window + 1, len(trials))))
+                break  # where margins overlap, the earlier stage has it
+    ranges = {}
+    for stage, positions in chosen.items():
+        excess = max(len(positions) - limit, 0)
+        first, last = {"early": (excess, 0), "mid": (excess // 2, excess // 2), "mature": (0, excess)}[stage]
+        ranges[stage] = [int(trials[i]) for i in sorted(positions)[first : len(positions) - last]]
+    return ranges
 
 
 def first_reaching(performance, level, window=GROWTH_WINDOW):
@@ -369,24 +376,6 @@ def nearest_to_target(hp, log, rule, stages):
         return abs(performance_at(log, rule, trial) - hp[f"{stage}_target_perf"])
 
     return {s: min(trials, key=lambda trial, s=s: distance(trial, s)) for s, trials in stages.items() if trials}
-
-
-def _stage_near(perf, hp, margin):
-    for stage, target in (("early", hp["early_target_perf"]), ("mid", hp["mid_target_perf"])):
-        if target - margin <= perf <= target + margin:
-            return stage
-    return "mature" if perf >= hp["mature_target_perf"] - margin else None
-
-
-def _keep(stage, positions, limit):
-    excess = len(positions) - limit
-    if excess <= 0:
-        return positions
-    if stage == "early":
-        return positions[excess:]
-    if stage == "mature":
-        return positions[:limit]
-    return positions[excess // 2 : len(positions) - excess // 2]
 
 
 def _stages_of_rule(stage_dict, rule):

@@ -59,7 +59,14 @@ def compute_H(hp, log, model_dir, rules=None, trial_list=None, recompute=False, 
         work += [(t, rule) for t in trials if recompute or not activity_file(model_dir, t, rule).exists()]
     n_bytes = {rule: 4 * hp["n_rnn"] * np.prod(test_trials(hp, rule).x.shape[:2]) for rule in rules}
     if save_H_pickle:
-        _announce(model_dir, len(work), sum(n_bytes[rule] for _, rule in work))
+        needed, free = sum(n_bytes[rule] for _, rule in work), shutil.disk_usage(model_dir).free
+        space = f"{needed / 1e9:.2f} GB in {model_dir} ({free / 1e9:.1f} GB free)"
+        print(f"compute_H: {len(work)} files, {space}.", flush=True)
+        if needed > free:
+            warnings.warn(
+                f"The activity does not fit on the disk of {model_dir}: compute_H will stop when the disk is full.",
+                stacklevel=2,
+            )
 
     def keep(pair):
         trial_num, rule = pair
@@ -80,16 +87,6 @@ def compute_H(hp, log, model_dir, rules=None, trial_list=None, recompute=False, 
             "Free some space, or choose fewer rules and checkpoints, and call it again: it computes the missing files",
             error.filename,
         ) from error
-
-
-def _announce(model_dir, n_files, n_bytes):
-    free = shutil.disk_usage(model_dir).free
-    print(f"compute_H: {n_files} files, {n_bytes / 1e9:.2f} GB in {model_dir} ({free / 1e9:.1f} GB free).", flush=True)
-    if n_bytes > free:
-        warnings.warn(
-            f"The activity does not fit on the disk of {model_dir}: compute_H will stop when the disk is full.",
-            stacklevel=3,
-        )
 
 
 def compute_activity(hp, model_dir, trial_num, rule, task_mode="test"):

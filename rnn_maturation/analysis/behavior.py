@@ -136,8 +136,8 @@ class DistractorResult(MappingResult):
 # ---------------------------------------------------------------------------------------------------- public analyses
 
 
-def odrd_distractor_analysis(hp, log, model_dir, trial_list, save=True):
-    """Measure performance and saccade errors in ODR with a distractor, for all pairs of stimulus and distractor.
+def odrd_distractor_analysis(hp, log, model_dir, trial_list, save=True, rule="odrd"):
+    """Measure performance and saccade errors with a distractor, for all pairs of its location and the stimulus's.
 
     Each checkpoint answers R x R sets (one for each pair) of 16 R trials with input noise, which are the same at all
     checkpoints. This takes 64 times as long as computing the activity once: a few checkpoints per stage are enough.
@@ -147,9 +147,11 @@ def odrd_distractor_analysis(hp, log, model_dir, trial_list, save=True):
     hp, log : dict
     model_dir : str
     trial_list : range, list, tuple, array or stage dict
-        Checkpoints; stages are those of odrd.
+        Checkpoints; stages are those of the rule.
     save : bool
         Write the figures.
+    rule : str
+        A rule with test modes 'test-i-j' (`task.Task.test_pairs`): ODR with a distractor, or one of your own.
 
     Returns
     -------
@@ -158,11 +160,11 @@ def odrd_distractor_analysis(hp, log, model_dir, trial_list, save=True):
     Raises
     ------
     ValueError
-        If the network has no rule odrd, or a checkpoint is damaged.
+        If the network has no such rule, the rule has no such modes, or a checkpoint is damaged.
     FileNotFoundError
         If none of the checkpoints is on disk. If some are missing, one warning names them.
     """
-    rule, n_ring = "odrd", hp["n_eachring"]
+    n_ring = hp["n_eachring"]
     task_info(hp, model_dir, rule)
     stages = present_stages(hp, log, model_dir, rule, trial_list)
     inputs, targets = noisy_inputs(hp, rule, [[f"test-{i}-{j}" for j in range(n_ring)] for i in range(n_ring)])

@@ -80,7 +80,14 @@ def task_info(hp, model_dir, rule):
     stored = _read_conditions(file)
     info = stored[rule] if rule in stored else _conditions(rule, test_trials(hp, rule))
     try:
-        is_sound = _is_sound(info, hp["n_eachring"])
+        where, epochs = np.asarray(info["in_loc"]), info["epoch_info"]
+        is_sound = (
+            where.ndim == 1
+            and where.dtype.kind in "iu"
+            and set(where.tolist()) == set(info["in_loc_set"]) <= set(range(hp["n_eachring"]))
+            and {"fix1", "stim1"} <= set(epochs)
+            and all((start or 0) >= 0 and (end is None or (start or 0) < end) for start, end in epochs.values())
+        )
     except (TypeError, KeyError, ValueError, AttributeError):
         is_sound = False
     if not is_sound:
@@ -94,18 +101,6 @@ def _read_conditions(file):
     if not isinstance(info, dict):
         raise ValueError(f"{file} is not a file of trial conditions: delete it and it is made again.")
     return info
-
-
-def _is_sound(info, n_locations):
-    """Return whether the locations and epochs of a rule can be used as they are."""
-    where, epochs = np.asarray(info["in_loc"]), info["epoch_info"]
-    return (
-        where.ndim == 1
-        and where.dtype.kind in "iu"
-        and set(where.tolist()) == set(info["in_loc_set"]) <= set(range(n_locations))
-        and {"fix1", "stim1"} <= set(epochs)
-        and all((start or 0) >= 0 and (end is None or (start or 0) < end) for start, end in epochs.values())
-    )
 
 
 def epoch_steps(info, rule, epoch):

@@ -306,7 +306,9 @@ def compute_recorded_decoder_scores(
     if holdout == "original":
         all_rates, all_where = with_artificial(np.full(len(where), True))
         folds = location_folds(all_where, test_num)[:1]
-        scores = _scores(_standardized(all_rates, all_rates), all_where, folds, None)
+        scores = cross_temporal_scores(
+            _standardized(all_rates, all_rates), all_where, holdout="everywhere", folds=folds
+        )
     else:
         check_whole_number("test_num", test_num)
         n_locations = len(np.unique(where))
@@ -321,7 +323,8 @@ def compute_recorded_decoder_scores(
             held_out = np.isin(np.arange(len(where)), test)
             all_rates, all_where = with_artificial(~held_out)
             fold = np.pad(held_out, (0, len(all_where) - len(where)))
-            of_split.append(_scores(_standardized(all_rates, all_rates[:, ~fold]), all_where, [fold], None))
+            standardized = _standardized(all_rates, all_rates[:, ~fold])
+            of_split.append(cross_temporal_scores(standardized, all_where, holdout="everywhere", folds=[fold]))
         scores = np.mean(of_split, axis=0)
     return _labelled_scores(scores, locations, dt, window_size, stride, epochs, title)
 
@@ -392,7 +395,7 @@ def location_folds(locations, test_num):
     return held_out
 
 
-def cross_temporal_scores(rates, locations, test_num=2, holdout="original"):
+def cross_temporal_scores(rates, locations, test_num=2, holdout="original", folds=None):
     """Compute the share of trials decoded correctly, for every training window and tested window.
 
     Parameters
@@ -407,44 +410,38 @@ def cross_temporal_scores(rates, locations, test_num=2, holdout="original"):
         and scored at the training window; at all other windows all trials are scored, including those trained on, so
         that off-diagonal scores are too high. 'everywhere': every trial is held out once, in the same stratified
         folds at all windows, and scored only by classifiers that were not trained on it at any time.
+    folds : (n_folds, n_trials) array of bool, optional
+        Trials held out in each fold; default: those of `location_folds`, with 'original' the first fold alone.
 
     Returns
     -------
     (n_windows, n_windows) array, row = training window, column = tested window
     """
     check_holdout(holdout)
-    folds = location_folds(locations, test_num)
-    if holdout == "original":
-        return _scores(rates, locations, folds[:1], slice(None))
-    return _scores(rates, locations, folds, None)
-
-
-def check_holdout(holdout):
-    """Raise a ValueError if `holdout` is neither 'original' nor 'everywhere'."""
-    if holdout not in ("original", "everywhere"):
-        raise ValueError(f"holdout must be 'original' or 'everywhere', got {holdout!r}")
-
-
-def _scores(rates, locations, folds, scored_elsewhere):
-    """Return scores (n_windows, n_windows) over all folds (n_folds, n_trials).
-
-    At windows other than the training window, the trials `scored_elsewhere` are scored; None: those held out.
-    """
+    elsewhere_all = holdout == "original"  # whether all trials are scored at windows other than the training window
+    if folds is None:
+        folds = location_folds(locations, test_num)[: 1 if elsewhere_all else None]
     rates = np.asarray(rates, dtype=np.float64)
 
     def scores_of(window):
         correct, total = np.zeros(len(rates)), np.zeros(len(rates))
         for held_out in folds:
             model = fit_classifier(rates[window][~held_out], locations[~held_out])
-            scored = held_out if scored_elsewhere is None else scored_elsewhere
+            scored = slice(None) if elsewhere_all else held_out
             hits = predict(model, rates[window][~held_out], rates[:, scored]) == locations[scored]
-            own = hits[window] if scored_elsewhere is None else hits[window][held_out]
+            own = hits[window][held_out] if elsewhere_all else hits[window]
             hit_sums, counts = hits.sum(axis=1), np.full(len(rates), hits.shape[1])
             hit_sums[window], counts[window] = own.sum(), len(own)
             correct, total = correct + hit_sums, total + counts
         return correct / total
 
     return np.stack(in_order(scores_of, range(len(rates))))
+
+
+def check_holdout(holdout):
+    """Raise a ValueError if `holdout` is neither 'original' nor 'everywhere'."""
+    if holdout not in ("original", "everywhere"):
+        raise ValueError(f"holdout must be 'original' or 'everywhere', got {holdout!r}")
 
 
 def fit_classifier(features, labels):
@@ -488,17 +485,8 @@ def predict(model, training, features):
     kernel -= gamma * np.einsum("ij,ij->i", support, support)[:, None]
     kernel -= gamma * np.einsum("ij,ij->i", flat, flat)
     np.exp(kernel, out=kernel)
-    weights, intercepts, pairs = _pairwise_classifiers(model)
-    first_wins = weights @ kernel + intercepts[:, None] > 0
-    votes = np.zeros((len(model.classes_), len(flat)), dtype=np.int16)
-    for wins, (first, second) in zip(first_wins, pairs, strict=True):
-        votes[first] += wins
-        votes[second] += ~wins
-    return model.classes_[votes.argmax(axis=0)].reshape(features.shape[:-1])
 
-
-def _pairwise_classifiers(model):
-    """Return weights (n_pairs, n_support) and intercepts of the one-against-one classifiers, and the class pairs."""
+    # weights (n_pairs, n_support) of the one-against-one classifiers
     pairs = list(combinations(range(len(model.classes_)), 2))
     ends = np.cumsum(model.n_support_)
     of_class = [slice(end - count, end) for end, count in zip(ends, model.n_support_, strict=True)]
@@ -507,4 +495,10 @@ def _pairwise_classifiers(model):
         weights[row, of_class[first]] = model.dual_coef_[second - 1, of_class[first]]
         weights[row, of_class[second]] = model.dual_coef_[first, of_class[second]]
     sign = -1 if len(pairs) == 1 else 1  # scikit-learn reverses the sign where there are two classes
-    return sign * weights, sign * model.intercept_, pairs
+    first_wins = (sign * weights) @ kernel + (sign * model.intercept_)[:, None] > 0
+
+    votes = np.zeros((len(model.classes_), len(flat)), dtype=np.int16)
+    for wins, (first, second) in zip(first_wins, pairs, strict=True):
+        votes[first] += wins
+        votes[second] += ~wins
+    return model.classes_[votes.argmax(axis=0)].reshape(features.shape[:-1])

@@ -139,24 +139,28 @@ def demixed_pca(trials, regularizer="auto", n_components=10):
     Kobak et al., Demixed principal component analysis of neural population data, eLife 5:e10989, 2016. Figure 5E of
     the maturation paper.
     """
-    trials = _checked(trials, n_components)
+    trials = _checked(trials, regularizer, n_components)
     with threadpool_limits(1, user_api="blas"):  # matrices are small: threads would wait for each other
         if isinstance(regularizer, str):
-            regularizer = _choose_regularizer(trials, regularizer, n_components)
-        mean, parts = _marginalize(trials.mean(axis=0))
-        fits = next(_Gram(mean, parts).fits([regularizer], n_components))
+            total, n_trials, errors = trials.sum(axis=0), len(trials), np.zeros(len(REGULARIZER_GRID))
+            for held_out in trials[np.linspace(0, n_trials, min(N_FOLDS, n_trials), endpoint=False).astype(int)]:
+                training, test = _Gram((total - held_out) / (n_trials - 1)), _Gram(held_out)
+                errors += [test.error(fit) for fit in training.fits(REGULARIZER_GRID, n_components)]
+            regularizer = REGULARIZER_GRID[errors.argmin()]
+        gram = _Gram(trials.mean(axis=0))
+        fit = next(gram.fits([regularizer], n_components))
     decoders, encoders, components, explained = {}, {}, {}, {}
-    for part, (decoder, encoder) in fits.items():
+    for part, (decoder, encoder) in fit.items():
         padding = ((0, 0), (0, n_components - encoder.shape[1]))
         decoders[part], encoders[part] = np.pad(decoder, padding), np.pad(encoder, padding)
-        seen = decoders[part].T @ mean
+        seen = decoders[part].T @ gram.centered
         components[part] = seen.reshape(n_components, *trials.shape[2:])
-        explained[part] = (seen**2).sum(axis=1) / (mean**2).sum()
+        explained[part] = (seen**2).sum(axis=1) / gram.total
     return DemixedPCA(components, decoders, encoders, explained, float(regularizer))
 
 
-def _checked(trials, n_components):
-    """Return the trials as float64, or raise a ValueError that says what is wrong with them."""
+def _checked(trials, regularizer, n_components):
+    """Return the trials as float64, or raise a ValueError that says what is wrong with an argument."""
     trials = np.asarray(trials, dtype=float)
     if trials.ndim != 4 or min(trials.shape) == 0:
         raise ValueError(f"demixed_pca needs (trials, units, locations, time), none of them empty; got {trials.shape}")
@@ -166,37 +170,59 @@ def _checked(trials, n_components):
         raise ValueError("demixed_pca got activity that is the same at all times and locations: nothing to explain")
     if not 1 <= n_components <= trials.shape[1]:
         raise ValueError(f"n_components must be 1 to {trials.shape[1]} (the number of units), got {n_components}")
+    if isinstance(regularizer, str) and regularizer != "auto":
+        raise ValueError(f"regularizer must be 'auto' or a number, got {regularizer!r}")
+    if isinstance(regularizer, str) and len(trials) < 2:
+        raise ValueError("the automatic regularizer holds trials out and needs two or more; give a number instead")
     return trials
 
 
-def _marginalize(mean):
-    """Return the centered activity (n_units, n_locations * n_time) and its parts, which add up to it."""
-    centered = mean - mean.mean(axis=(1, 2), keepdims=True)
-    time = np.broadcast_to(centered.mean(axis=1, keepdims=True), centered.shape)
-    stimulus = np.broadcast_to(centered.mean(axis=2, keepdims=True), centered.shape)
-    parts = {"t": time, "s": stimulus, "st": centered - time - stimulus}
-    flat = (mean.shape[0], -1)
-    return centered.reshape(flat), {name: part.reshape(flat) for name, part in parts.items()}
-
-
 class _Gram:
-    """Gram matrices of one data set, from which fits with any penalty and held-out errors follow."""
+    """Gram matrices of activity and of its parts, from which fits with any penalty and held-out errors follow.
 
-    def __init__(self, mean, parts):
-        self.total = (mean**2).sum()
-        self.whole = mean @ mean.T
+    Parameters
+    ----------
+    activity : (n_units, n_locations, n_time) array
+
+    Attributes
+    ----------
+    centered : (n_units, n_locations * n_time) array
+        Activity minus its mean; the parts add up to it and are orthogonal to each other.
+    total : float
+        Sum of squares of `centered`.
+    whole : (n_units, n_units) array
+    parts : {'t', 's', 'st': (n_units, n_units) array}
+    """
+
+    def __init__(self, activity):
+        centered = activity - activity.mean(axis=(1, 2), keepdims=True)
+        time = np.broadcast_to(centered.mean(axis=1, keepdims=True), centered.shape)
+        stimulus = np.broadcast_to(centered.mean(axis=2, keepdims=True), centered.shape)
+        parts = {"t": time, "s": stimulus, "st": centered - time - stimulus}
+        parts = {name: part.reshape(len(activity), -1) for name, part in parts.items()}
+        self.centered = centered.reshape(len(activity), -1)
+        self.total = (self.centered**2).sum()
+        self.whole = self.centered @ self.centered.T
         self.parts = {name: part @ part.T for name, part in parts.items()}
 
     def fits(self, regularizers, n_components):
         """Yield {part: (decoder, encoder)} for each penalty; all of them share the eigendecompositions."""
         values, vectors = np.linalg.eigh(self.whole)
-        bases = {name: _range_of(gram) for name, gram in self.parts.items()}
-        scaled = {name: size[:, None] * (basis.T @ vectors) for name, (size, basis) in bases.items()}
+        bases, scaled = {}, {}
+        for name, gram in self.parts.items():
+            sizes, axes = np.linalg.eigh(gram)
+            in_range = sizes > sizes[-1] * len(sizes) * np.finfo(float).eps  # the others are zero but for rounding
+            bases[name] = axes[:, in_range]
+            scaled[name] = sizes[in_range][:, None] * (bases[name].T @ vectors)
         for regularizer in regularizers:
             inverse = 1 / (np.maximum(values, 0) + max((regularizer * self.total) ** 2, np.finfo(float).tiny))
             fit = {}
-            for name, (_, basis) in bases.items():
-                leading = _leading_eigenvectors((scaled[name] * inverse) @ scaled[name].T, n_components)
+            for name, basis in bases.items():
+                leading = (scaled[name] * inverse) @ scaled[name].T
+                rank = len(leading)
+                if rank:  # its leading eigenvectors, largest eigenvalue first
+                    kept = (max(rank - n_components, 0), rank - 1)
+                    leading = eigh(leading, subset_by_index=kept, check_finite=False)[1][:, ::-1]
                 encoder = basis @ leading
                 sign = np.sign(encoder[np.abs(encoder).argmax(axis=0), np.arange(encoder.shape[1])])
                 decoder = vectors @ (inverse[:, None] * (scaled[name].T @ leading))
@@ -214,36 +240,6 @@ class _Gram:
             predicted = (own**2 * np.diag(self.whole)).sum() - 2 * (own[:, None] * encoder * seen).sum()
             errors.append(np.trace(part) + 2 * crossing + predicted + (decoder * seen).sum())
         return sum(errors)
-
-
-def _range_of(gram):
-    """Return the non-zero eigenvalues of a Gram matrix and their eigenvectors (n_units, rank)."""
-    values, vectors = np.linalg.eigh(gram)
-    kept = values > values[-1] * len(values) * np.finfo(float).eps
-    return values[kept], vectors[:, kept]
-
-
-def _leading_eigenvectors(matrix, number):
-    """Return up to `number` eigenvectors of a symmetric matrix, largest eigenvalue first."""
-    size = len(matrix)
-    if size == 0:
-        return matrix
-    return eigh(matrix, subset_by_index=(max(size - number, 0), size - 1), check_finite=False)[1][:, ::-1]
-
-
-def _choose_regularizer(trials, regularizer, n_components):
-    """Return the penalty of `REGULARIZER_GRID` with the least error, summed over evenly spread held-out trials."""
-    if regularizer != "auto":
-        raise ValueError(f"regularizer must be 'auto' or a number, got {regularizer!r}")
-    n_trials = len(trials)
-    if n_trials < 2:
-        raise ValueError("the automatic regularizer holds trials out and needs two or more; give a number instead")
-    errors = np.zeros(len(REGULARIZER_GRID))
-    total = trials.sum(axis=0)
-    for held_out in trials[np.linspace(0, n_trials, min(N_FOLDS, n_trials), endpoint=False).astype(int)]:
-        training, test = _Gram(*_marginalize((total - held_out) / (n_trials - 1))), _Gram(*_marginalize(held_out))
-        errors += [test.error(fit) for fit in training.fits(REGULARIZER_GRID, n_components)]
-    return REGULARIZER_GRID[errors.argmin()]
 
 
 def compute_demixed_pca(

@@ -44,7 +44,10 @@ def remembered(compute, what, hp, model_dir, trial_num, rule, *details):
         The caller's own: it may be changed.
     """
     where = os.path.abspath(model_dir), int(trial_num), rule
-    key = (what, *where, hp_text(hp), _stamps(model_dir, trial_num, rule), details)
+    files = [activity_file(model_dir, trial_num, rule), *checkpoint_dir(model_dir, trial_num).glob("model.ckpt.[di]*")]
+    stats = [(file.name, file.stat()) for file in sorted(files) if file.exists()]
+    stamps = tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
+    key = (what, *where, hp_text(hp), stamps, details)
     with _lock:
         found = _pickles.get(key)
     if found is not None:
@@ -58,9 +61,3 @@ def remembered(compute, what, hp, model_dir, trial_num, rule, *details):
 def hp_text(hp):
     """Return hyper-parameters as a text that identifies them, without the random generator."""
     return json.dumps({key: plain(value) for key, value in hp.items() if key != "rng"}, sort_keys=True)
-
-
-def _stamps(model_dir, trial_num, rule):
-    """Return name, modification time and size of the files that hold a checkpoint and its activity."""
-    files = [activity_file(model_dir, trial_num, rule), *checkpoint_dir(model_dir, trial_num).glob("model.ckpt.[di]*")]
-    return tuple((f.name, s.st_mtime_ns, s.st_size) for f in sorted(files) if f.exists() for s in [f.stat()])

@@ -300,12 +300,6 @@ def mean_over_units(psths):
     return kept.mean(axis=0) if len(kept) else np.full(psths.shape[1], np.nan)
 
 
-def stage_means(psth_log, trials):
-    """Return the mean over units at each checkpoint, then over the checkpoints that have units: (n_time,)."""
-    curves = np.stack([mean_over_units(psth_log[trial]) for trial in trials])
-    return mean_over_units(curves)
-
-
 def compute_stage_psths(psths, stages, performance, epochs, dt, norm=True, opposite=None, title=""):
     """Compute the mean activity against time of each stage: over units, then over the stage's checkpoints.
 
@@ -334,9 +328,10 @@ def compute_stage_psths(psths, stages, performance, epochs, dt, norm=True, oppos
     """
     results = {}
     for stage, trials in stages.items():
-        result = {"PSTH": stage_means(psths, trials)}
-        if opposite is not None:
-            result["PSTH_oppo"] = stage_means(opposite, trials)
+        result = {}
+        for name, of_direction in (("PSTH", psths), ("PSTH_oppo", opposite)):
+            if of_direction is not None:  # checkpoints without units are left out
+                result[name] = mean_over_units(np.stack([mean_over_units(of_direction[trial]) for trial in trials]))
         result["growth"] = float(np.mean([performance[trial] for trial in trials]))
         result["n_num"] = float(np.mean([len(psths[trial]) for trial in trials]))
         results[stage] = result
@@ -464,13 +459,11 @@ def gen_PSTH_log(
         If none of the checkpoints is on disk. If some are missing, one warning names them.
     """
     trials = present_trials(model_dir, flat_trials(trial_list, rule), rule)
-    log = _psth_log(hp, trials, model_dir, rule, seltive_epoch, n_types, norm, oppo_sel_dir, save=save)
-    _warn_of_nan(log)
-    return log
+    return _psth_log(hp, trials, model_dir, rule, seltive_epoch, n_types, norm, oppo_sel_dir, save=save)
 
 
-def _psth_log(hp, trials, model_dir, rule, epoch, n_types, norm, opposite=False, only_units=None, save=True):
-    """Return what `gen_PSTH_log` returns, of some of the units if asked for, without its warning."""
+def _psth_log(hp, trials, model_dir, rule, epoch, n_types, norm, opposite=False, only_units=None, save=True, warn=True):
+    """Return what `gen_PSTH_log` returns, of some of the units if asked for; `warn` of those that are nan."""
     check_types(n_types)
     info = task_info(hp, model_dir, rule)
     check_epochs(info, rule, epoch)
@@ -488,11 +481,9 @@ def _psth_log(hp, trials, model_dir, rule, epoch, n_types, norm, opposite=False,
     found = dict(zip(trials, in_order(of_checkpoint, trials, f"PSTH {rule} {epoch}"), strict=True))
     title = selection_title(rule, epoch, n_types, trials) + (", opposite location" if opposite else "")
     units, psths = ({trial: pair[i] for trial, pair in found.items()} for i in (0, 1))
+    if warn:
+        warn_of_zero_fixation(sum(int(np.isnan(of_trial).all(axis=1).sum()) for of_trial in psths.values()))
     return PSTHLog(psths, units, info["epoch_info"], hp["dt"], norm, title, (rule, epoch))
-
-
-def _warn_of_nan(psths):
-    warn_of_zero_fixation(sum(int(np.isnan(of_trial).all(axis=1).sum()) for of_trial in psths.values()))
 
 
 def selection_title(rule, epoch, n_types, trials):
@@ -556,10 +547,10 @@ def plot_PSTH(
     trials = list(stage_by_trial(stages))
     arguments = hp, trials, model_dir, rule, epoch, n_types, norm
     if PSTH_log is None:
-        preferred = gen_PSTH_log(*arguments, save=save)
+        preferred = _psth_log(*arguments, save=save)
     else:
         preferred = checked_log(PSTH_log, trials, norm, rule, epoch)
-    opposite = _psth_log(*arguments, opposite=True, save=save) if plot_oppo_dir else None
+    opposite = _psth_log(*arguments, opposite=True, save=save, warn=False) if plot_oppo_dir else None
     epochs = task_info(hp, model_dir, rule)["epoch_info"]
     title = selection_title(rule, epoch, n_types, trials)
     performance = performance_of(log, rule, trials)
@@ -633,10 +624,8 @@ def plot_PSTH_neuron_selected(
     arguments = model_dir, rule, epoch, n_types_intersection_limit, norm
     missing = [trial for trial in trials if trial not in given]
     only = {"only_units": chosen, "save": save}
-    preferred = {**given, **(_psth_log(hp, missing, *arguments, **only) if missing else {})}
-    if PSTH_log is None:
-        _warn_of_nan(preferred)
-    opposite = _psth_log(hp, trials, *arguments, opposite=True, **only) if plot_oppo_dir else None
+    preferred = {**given, **(_psth_log(hp, missing, *arguments, **only, warn=PSTH_log is None) if missing else {})}
+    opposite = _psth_log(hp, trials, *arguments, opposite=True, **only, warn=False) if plot_oppo_dir else None
 
     title = f"{rule_name[rule]}, {len(chosen)} units selective in {epoch} at every checkpoint\n{trials_text(trials)}"
     performance = performance_of(log, rule, trials)
@@ -756,7 +745,8 @@ def plot_epoch_mean_growth(
         known = checked_log(PSTH_log or {}, [t for t in more if t in (PSTH_log or {})], norm, rule, seltive_epoch)
         unknown = [trial for trial in more if trial not in known]
         if unknown:
-            known |= gen_PSTH_log(hp, unknown, model_dir, rule, seltive_epoch, n_types, norm, save=save).data
+            unknown = present_trials(model_dir, unknown, rule)
+            known |= _psth_log(hp, unknown, model_dir, rule, seltive_epoch, n_types, norm, save=save).data
         psths |= known
         trials = sorted([*trials, *known])
     title = selection_title(rule, seltive_epoch, n_types, psths) + f", activity in {analy_epoch}"
@@ -833,7 +823,7 @@ def epoch_psths(hp, log, trial_list, model_dir, rule, seltive_epoch, window, n_t
     stages = present_stages(hp, log, model_dir, rule, trial_list)
     trials = list(stage_by_trial(stages))
     if psth_log is None:
-        psth_log = gen_PSTH_log(hp, trials, model_dir, rule, seltive_epoch, n_types, norm, save=save)
+        psth_log = _psth_log(hp, trials, model_dir, rule, seltive_epoch, n_types, norm, save=save)
     return stages, steps, checked_log(psth_log, trials, norm, rule, seltive_epoch)
 
 

@@ -3,10 +3,11 @@
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from queue import SimpleQueue
+from threading import Lock
 
 import numpy as np
+from cachetools import LRUCache, cached
 
 from rnn_maturation.analysis.memory import hp_text
 from rnn_maturation.cpu import n_cores
@@ -69,14 +70,10 @@ class Network:
             self._idle_sessions.put(session)
 
 
+@cached(LRUCache(maxsize=1), key=hp_text, lock=Lock())
 def network(hp):
     """Return the `Network` of some hyper-parameters, which is built once for all analyses that follow each other."""
-    return _network(hp_text(hp))
-
-
-@lru_cache(maxsize=1)
-def _network(hp_json):
-    return Network(json.loads(hp_json))
+    return Network(json.loads(hp_text(hp)))  # a copy without the random generator, which building would advance
 
 
 def noise_seed(hp, trial_num, what):

@@ -65,13 +65,13 @@ def generate_neuron_info(
     """
     criteria = {"norm": norm, "annova_p_value": annova_p_value, "paired_ttest_p": paired_ttest_p}
     criteria["abs_active_thresh"] = abs_active_thresh
-    work = {}
+    trials = {}
     for rule in as_list(rules):
         check_epochs(task_info(hp, model_dir, rule), rule, epochs)
         gen_task_info(hp, None, model_dir, [rule])
-        trials = present_trials(model_dir, flat_trials(trial_list, rule), rule)
-        work.update(_missing_files(model_dir, trials, rule, epochs, recompute))
-    n_undefined = _write_neuron_infos(hp, model_dir, work, criteria, "selectivity" if verbose else None)
+        trials[rule] = present_trials(model_dir, flat_trials(trial_list, rule), rule)
+    description = "selectivity" if verbose else None
+    n_undefined = _write_neuron_infos(hp, model_dir, trials, epochs, description, recompute, **criteria)
     if norm:
         warn_of_zero_fixation(n_undefined)
 
@@ -95,8 +95,7 @@ def neuron_infos(hp, model_dir, trials, rule, epoch, save=True):
         See `compute_neuron_info`.
     """
     if save:
-        missing = _missing_files(model_dir, trials, rule, epoch)
-        _write_neuron_infos(hp, model_dir, missing, {}, f"selectivity {rule} {epoch}")
+        _write_neuron_infos(hp, model_dir, {rule: trials}, epoch, f"selectivity {rule} {epoch}")
 
     def of_checkpoint(trial_num):
         if neuron_info_file(model_dir, trial_num, rule, epoch).exists():
@@ -106,19 +105,21 @@ def neuron_infos(hp, model_dir, trials, rule, epoch, save=True):
     return dict(zip(trials, in_order(of_checkpoint, trials, f"neuron info {rule} {epoch}"), strict=True))
 
 
-def _missing_files(model_dir, trials, rule, epochs, also_present=False):
-    """Return {(trial number, rule): {epoch: file}} of the neuron_info files that are to be written."""
-    missing = {}
-    for trial_num in trials:
-        files = {epoch: neuron_info_file(model_dir, trial_num, rule, epoch) for epoch in as_list(epochs)}
-        files = {epoch: file for epoch, file in files.items() if also_present or not file.exists()}
-        if files:
-            missing[trial_num, rule] = files
-    return missing
+def _write_neuron_infos(hp, model_dir, trials_of_rules, epochs, description, recompute=False, **criteria):
+    """Write the neuron_info files that checkpoints ({rule: trial numbers}) lack, or all of them.
 
-
-def _write_neuron_infos(hp, model_dir, work, criteria, description):
-    """Write files; return the number of active units, over all checkpoints, without a normalized rate somewhere."""
+    Returns
+    -------
+    int
+        Number of active units, over all checkpoints written, without a normalized rate at some location.
+    """
+    work = {}  # {(trial number, rule): {epoch: file}}
+    for rule, trials in trials_of_rules.items():
+        for trial_num in trials:
+            files = {epoch: neuron_info_file(model_dir, trial_num, rule, epoch) for epoch in as_list(epochs)}
+            files = {epoch: file for epoch, file in files.items() if recompute or not file.exists()}
+            if files:
+                work[trial_num, rule] = files
 
     def write(item):
         (trial_num, rule), files = item
@@ -203,26 +204,21 @@ def load_neuron_info(model_dir, trial_num, rule, epoch):
     file = neuron_info_file(model_dir, trial_num, rule, epoch)
     neuron_info = load_pickle(file)
     try:
-        is_sound = _is_neuron_info(neuron_info)
+        n_units, n_locations = neuron_info["firerate_loc_order"].shape
+        is_sound = all(  # units and locations are among those that it has means of
+            isinstance(unit, numbers.Integral)
+            and isinstance(where, numbers.Integral)
+            and 0 <= unit < n_units
+            and 0 <= where < n_locations
+            and (p is None or isinstance(p, numbers.Real))
+            for kind in UNIT_TYPES
+            for unit, p, where in neuron_info[kind]
+        )
     except (TypeError, KeyError, ValueError, AttributeError):
         is_sound = False
     if not is_sound:
         raise ValueError(f"{file} is not a neuron_info file of this program. Delete it; it is then computed again.")
     return neuron_info
-
-
-def _is_neuron_info(neuron_info):
-    """Return whether all units and locations listed are among those that it has means of."""
-    n_units, n_locations = neuron_info["firerate_loc_order"].shape
-    return all(
-        isinstance(unit, numbers.Integral)
-        and isinstance(where, numbers.Integral)
-        and 0 <= unit < n_units
-        and 0 <= where < n_locations
-        and (p is None or isinstance(p, numbers.Real))
-        for kind in UNIT_TYPES
-        for unit, p, where in neuron_info[kind]
-    )
 
 
 def select_units(neuron_info, n_types):

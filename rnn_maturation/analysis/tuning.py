@@ -164,21 +164,17 @@ def compute_tuning(rates, stages, performance, fit=True, height_ttest=True, titl
         results[stage]["n_units"] = float(np.mean([len(rates[trial]) for trial in trials]))
         results[stage]["growth"] = float(np.mean([performance[trial] for trial in trials]))
         heights[stage] = np.concatenate([np.ptp(rates[trial], axis=1) for trial in trials])
-    _warn_of_gaps(title.split("\n")[0] or "tuning", results, fit)
+    empty = [stage for stage, result in results.items() if np.isnan(result["curve"]).all()]
+    failed = [stage for stage, result in results.items() if fit and result["fit"] is None and stage not in empty]
+    where = title.split("\n")[0] or "tuning"
+    if empty:
+        warnings.warn(f"{where}: no unit of these types in stage {', '.join(empty)}; its curve is nan.", stacklevel=3)
+    if failed:
+        text = f"{where}: no Gaussian fits the tuning in stage {', '.join(failed)}; its width is nan."
+        warnings.warn(text, stacklevel=3)
     tests = compare_heights(heights) if height_ttest else {}
     n_locations = next(iter(rates.values())).shape[1]
     return TuningResult({"stages": results, "height_ttest": tests}, n_locations, title)
-
-
-def _warn_of_gaps(where, results, fitted):
-    empty = [stage for stage, result in results.items() if np.isnan(result["curve"]).all()]
-    if empty:
-        warnings.warn(f"{where}: no unit of these types in stage {', '.join(empty)}; its curve is nan.", stacklevel=4)
-    failed = [stage for stage, result in results.items() if fitted and result["fit"] is None and stage not in empty]
-    if failed:
-        warnings.warn(
-            f"{where}: no Gaussian fits the tuning in stage {', '.join(failed)}; its width is nan.", stacklevel=4
-        )
 
 
 def centered_tuning(rates):

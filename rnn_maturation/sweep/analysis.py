@@ -115,8 +115,9 @@ def analyze_run(run, keep_activity=False, jobs=None, scheduler=None, max_checkpo
         raise FileNotFoundError(f"{model_dir} has an empty log: train the run first")
     ranges = analysis.print_basic_info(hp, log, model_dir, auto_range_select=True, max_trial_num_limit=max_checkpoints)
     ranges = analysis.kept_to_disk(ranges, model_dir)
-    learned = [rule for rule in _rules(variant) if any(ranges.get(rule, {}).values())]
-    left_out = [rule for rule in _rules(variant) if rule not in learned]
+    analyzed = dict.fromkeys([*variant.units, *variant.saccades, *variant.distractor_rules])
+    learned = [rule for rule in analyzed if any(ranges.get(rule, {}).values())]
+    left_out = [rule for rule in analyzed if rule not in learned]
     for rule in left_out:
         why = f"no checkpoint on disk is in a stage of {rule}" if rule in ranges else f"log.json has no rule {rule}"
         print(f"{model_dir}: {why}: its analyses are left out")
@@ -130,12 +131,8 @@ def analyze_run(run, keep_activity=False, jobs=None, scheduler=None, max_checkpo
     for rule in [rule for rule in variant.saccades if rule in learned]:
         chosen = analysis.spread_over(ranges, SOME_CHECKPOINTS)
         analysis.saccade_distribut_analysis(hp, log, rule, model_dir, chosen)
-    if variant.distractor and "odrd" in learned:
-        analysis.odrd_distractor_analysis(hp, log, model_dir, analysis.spread_over(ranges, FEW_CHECKPOINTS))
+    for rule in [rule for rule in variant.distractor_rules if rule in learned]:
+        chosen = analysis.spread_over(ranges, FEW_CHECKPOINTS)
+        analysis.odrd_distractor_analysis(hp, log, model_dir, chosen, rule=rule)
     delays = [analyze_delay(run, rule, ranges) for rule in variant.delay_rules if rule in learned]
     return left_out, delays
-
-
-def _rules(variant):
-    """Return the rules that a variant's analyses look at."""
-    return list(dict.fromkeys([*variant.units, *variant.saccades, *(["odrd"] if variant.distractor else [])]))

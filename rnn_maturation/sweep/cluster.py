@@ -80,7 +80,7 @@ class ClusterJobs:
     Raises
     ------
     ValueError
-        When Dask is not installed or no scheduler answers.
+        When Dask is not installed, no scheduler answers, or it or a worker cannot import this package.
     """
 
     def __init__(self, address):
@@ -97,14 +97,7 @@ class ClusterJobs:
                 f"no Dask scheduler answers at {address} ({error}): start `dask scheduler`, and give its address like "
                 "tcp://host:8786"
             ) from error
-        self._lost = KilledWorker
-        self._pool = self._client.get_executor(pure=False)
-        self._check_package(address)
-        self.description = f"on the workers of {address} (dashboard: {self._client.dashboard_link})"
-
-    def _check_package(self, address):
-        """Raise an error if the scheduler or a worker cannot import this package, whose functions they must run."""
-        try:
+        try:  # the tasks name functions of this package
             self._client.run_on_scheduler(importlib.import_module, __package__)
             self._client.run(importlib.import_module, __package__)
         except ImportError as error:
@@ -113,6 +106,9 @@ class ClusterJobs:
                 f"the Dask scheduler at {address} or a worker of it cannot import {__package__} ({error}): run "
                 "`pip install .` in their environment, or start them with PYTHONPATH set to this folder"
             ) from error
+        self._lost = KilledWorker
+        self._pool = self._client.get_executor(pure=False)
+        self.description = f"on the workers of {address} (dashboard: {self._client.dashboard_link})"
 
     def submit(self, function, *arguments):
         """Begin function(*arguments) on a worker that has room; return its future."""

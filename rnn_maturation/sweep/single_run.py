@@ -21,23 +21,15 @@ def main():
     """Train the run that the arguments describe, tell the parent why it ended, and return the exit code for how."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent may have been started with these ignored, as shells do
     signal.signal(signal.SIGINT, signal.default_int_handler)  # with background jobs, and this process inherits that
-    pipe = _take_pipe()
+    # Standard output is a pipe to the parent. It is kept for the reason of the end, because another process may have
+    # written the last line of the log file. From now on all printed text goes to the log file, as errors do.
+    pipe = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
     state, message = _train(json.loads(sys.argv[1]))
     with contextlib.suppress(OSError), pipe:  # the parent may have ended
         pipe.write(str(message).encode(errors="replace"))
     return EXIT_CODES[state]
-
-
-def _take_pipe():
-    """Return standard output, a pipe to the parent; from now on all printed text goes to the log file, as errors do.
-
-    The parent reads the reason for the end from the pipe, because another process may have written the last line of the
-    log file.
-    """
-    pipe = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return pipe
 
 
 def _stop_at_end_of_input():
@@ -54,22 +46,15 @@ def _train(task):
         log = _train_when_free(task)
     except ModelDirectoryInUse as error:
         return "running", error  # not in the log file, which the other process writes
-    except TrainingDiverged as error:
-        return _logged("diverged", error)
-    except ValueError as error:
-        return _logged(
-            "refused", str(error).replace("begin again with --overwrite (overwrite=True)", "delete this folder")
-        )
-    except OSError as error:
-        return _logged("failed", error)
+    except (TrainingDiverged, ValueError, OSError) as error:
+        message = str(error).replace("begin again with --overwrite (overwrite=True)", "delete this folder")
+        print(message)
+        if isinstance(error, TrainingDiverged):
+            return "diverged", message
+        return "refused" if isinstance(error, ValueError) else "failed", message
     if log["perf_min"][-1] > task["hp"]["target_perf"]:
         return "trained", ""
     return "limit", f"reached its maximum of {task['max_trials']} trials; to continue it, give a larger --max_trials"
-
-
-def _logged(state, error):
-    print(error)
-    return state, error
 
 
 def _train_when_free(task):

@@ -18,7 +18,7 @@ from rnn_maturation.hyperparameters import (
     STAGE_LEVELS,
 )
 from rnn_maturation.model_directory import has_hp
-from rnn_maturation.task import rules_dict
+from rnn_maturation.task import TASKS, rules_dict
 
 COMMON = {**PAPER_HP, "target_perf": STAGE_LEVELS["mature"]}  # training ends when every rule is mature
 MAX_TRIALS = 3_000_000  # training ends after so many trials even if the target performance is not reached
@@ -75,6 +75,11 @@ class Variant:
     def trained_rules(self):
         """Return the rules to train, as a list."""
         return list(self.rules or rules_dict[self.ruleset])
+
+    @property
+    def distractor_rules(self):
+        """Return the trained rules whose distractor can be shown at any location, where its effect is analyzed."""
+        return [rule for rule in self.trained_rules if self.distractor and TASKS[rule].test_pairs]
 
 
 ODR = {"odr": ("stim1", "delay1")}

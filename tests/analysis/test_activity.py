@@ -228,3 +228,10 @@ def test_activity_of_another_network_is_named(run, trials):
     save_pickle(activity_file(model_dir, trials[0], "odr"), activity[:, :, :5])
     with pytest.raises(ValueError, match=r"H_odr.pkl has 5 units, the network of this run 12. Delete it"):
         Get_H(hp, model_dir, trials[0], "odr")
+
+
+def test_a_wrong_alpha_is_told_at_a_line_of_the_package(run, trials):
+    hp, _, model_dir = run
+    with pytest.warns(UserWarning, match="alpha is 0.5") as caught:
+        compute_activity({**hp, "alpha": 0.5}, model_dir, trials[0], "gap")
+    assert [Path(warning.filename).name for warning in caught] == ["hyperparameters.py"]

@@ -13,7 +13,7 @@ from rnn_maturation.analysis.behavior import (
 )
 from rnn_maturation.model_directory import checkpoint_dir
 from rnn_maturation.network import Model, gen_feed_dict, get_perf, popvec, tf1
-from rnn_maturation.task import generate_trials, get_dist
+from rnn_maturation.task import TASKS, generate_trials, get_dist
 
 
 def test_the_noise_of_the_inputs_follows_from_dt_and_tau(run):
@@ -64,6 +64,16 @@ def test_distractors_at_all_distances(run, trials):
     folder = Path("figure/figure_run/odrd")
     assert (folder / "odrd_distractor_analysis_by_growth.png").exists()
     assert (folder / "saccade_distribut_analysis_by_growth_dis_4.png").exists()
+
+
+def test_any_rule_with_test_pairs_has_distractors(run, trials, monkeypatch):
+    hp, log, model_dir = run
+    with pytest.raises(ValueError, match="not possible for rule gap500: choose random, test or, for odrd, test-i-j"):
+        odrd_distractor_analysis(hp, log, model_dir, trials[4:], rule="gap500")
+    monkeypatch.setitem(TASKS, "gap500", TASKS["odrd"])
+    result = odrd_distractor_analysis(hp, log, model_dir, trials[4:], rule="gap500")
+    assert result["performance"].shape == (1, 5) and result.title == "Gap500"
+    assert Path("figure/figure_run/gap500/odrd_distractor_analysis_by_growth.png").exists()
 
 
 def test_saccades(run, trials):

@@ -7,6 +7,7 @@ from cachetools import LRUCache
 from rnn_maturation.analysis import (
     Decoder_analysis,
     compute_H,
+    delay_generalization_analysis,
     gen_PSTH_log,
     generate_neuron_info,
     neuron_dPCA,
@@ -16,6 +17,7 @@ from rnn_maturation.analysis import (
 )
 from rnn_maturation.analysis import memory as memory_module
 from rnn_maturation.analysis.memory import remembered
+from rnn_maturation.analysis.report.data import HELD_DELAYS_MS, TrainedRun
 from rnn_maturation.model_directory import checkpoint_dir
 
 
@@ -135,3 +137,16 @@ def test_saccades_and_population_codes_are_computed_once(run, trials, memory):
     damage_behind_its_back(model_dir, trials[0])
     for name, call in calls.items():
         assert call().to_frame().equals(first[name]), name
+
+
+def test_other_delays_are_computed_once_for_the_analysis_and_the_report(run, trials, memory):
+    hp, log, model_dir = run
+    first = delay_generalization_analysis(hp, log, model_dir, trials[:2], "odr", save=False)
+    damage_behind_its_back(model_dir, trials[0])
+    assert delay_generalization_analysis(hp, log, model_dir, trials[:1], "odr", save=False)["trial"].nunique() == 1
+    reported = TrainedRun(model_dir)
+    reported.first_mature_odr = trials[0]
+    of_first = first.data[first.data.trial == trials[0]]
+    assert reported.held_delays.data.equals(of_first) and set(HELD_DELAYS_MS) <= set(of_first.delay_ms)
+    with pytest.raises(ValueError, match=f"{trials[0]}"):
+        delay_generalization_analysis(hp, log, model_dir, trials[:1], "odr", [700], save=False)

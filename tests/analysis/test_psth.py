@@ -24,7 +24,6 @@ from rnn_maturation.analysis.psth import (
     compute_stage_psths,
     mean_over_units,
     pairwise_ttest,
-    stage_means,
     unit_psths,
     window_steps,
 )
@@ -71,7 +70,12 @@ def test_zero_fixation_level_is_nan_and_left_out_of_means():
 
 def test_stage_means_leave_out_checkpoints_without_units():
     log = {1: np.ones((3, 4)), 2: np.zeros((0, 4)), 3: np.full((1, 4), 2.0)}
-    np.testing.assert_allclose(stage_means(log, [1, 2, 3]), 1.5)
+    opposite = {trial: -psths for trial, psths in log.items()}
+    performance = {1: 0.7, 2: 0.8, 3: 0.9}
+    result = compute_stage_psths(log, {"mid": [1, 2, 3]}, performance, {}, 20, opposite=opposite)["mid"]
+    np.testing.assert_allclose(result["PSTH"], 1.5)
+    np.testing.assert_allclose(result["PSTH_oppo"], -1.5)
+    assert result["growth"] == pytest.approx(0.8) and result["n_num"] == pytest.approx(4 / 3)
 
 
 def test_pairwise_ttest_is_scipys():

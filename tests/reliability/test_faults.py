@@ -2,7 +2,7 @@
 
     python -m pytest tests/reliability -m slow
 
-Kills (200 in a training run) are in tests/test_train.py: `python -m pytest tests/test_train.py -m slow -k killed`.
+Kills (200 in a training run) are in tests/test_resume.py: `python -m pytest tests/test_resume.py -m slow -k killed`.
 """
 
 import contextlib

@@ -7,6 +7,8 @@ from small_runs import put_run
 
 from rnn_maturation.hyperparameters import complete_hp
 from rnn_maturation.sweep import VARIANTS, choose_runs, find_runs, parse_seeds
+from rnn_maturation.sweep.variants import Variant
+from rnn_maturation.task import TASKS
 
 
 def test_the_table_has_the_main_run_and_the_26_variants_of_the_original():
@@ -101,3 +103,10 @@ def test_runs_on_disk_are_found_by_their_names(tmp_path):
         "6tasks", "6tasks_seed2", "6tasks_seed10", "indi_odr", "indi_odrd"
     ]  # fmt: skip
     assert find_runs(tmp_path / "nowhere") == []
+
+
+def test_distractors_are_shown_in_every_trained_rule_that_has_test_pairs(monkeypatch):
+    assert VARIANTS["6tasks"].distractor_rules == VARIANTS["indi_odr_odrd"].distractor_rules == ["odrd"]
+    assert VARIANTS["indi_odr"].distractor_rules == VARIANTS["set1_exp1"].distractor_rules == []
+    monkeypatch.setitem(TASKS, "far_distractor", TASKS["odrd"])
+    assert Variant(rules=("odr", "far_distractor"), distractor=True).distractor_rules == ["far_distractor"]

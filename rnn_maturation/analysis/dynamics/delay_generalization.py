@@ -6,6 +6,7 @@ import pandas as pd
 from rnn_maturation.analysis.dynamics.saving import save_table
 from rnn_maturation.analysis.dynamics.step import network_at
 from rnn_maturation.analysis.dynamics.task_input import N_DIRECTIONS, saccades, task_input
+from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.results import TableResult, labelled
 from rnn_maturation.checks import quoted
@@ -141,8 +142,10 @@ def delay_generalization_analysis(
     logged = {trial: performance_at(log, rule, trial) for trial in trials}
 
     def of_checkpoint(trial_num):
-        network = network_at(hp, model_dir, trial_num)
-        performance, error_deg = compute_delay_generalization(network, task, epoch, delays_ms)
+        performance, error_deg = remembered(
+            lambda: compute_delay_generalization(network_at(hp, model_dir, trial_num), task, epoch, delays_ms),
+            *("other delays", hp, model_dir, trial_num, rule, epoch, n_directions, *delays_ms),
+        )
         return {"trial": trial_num, "delay_ms": delays_ms, "performance": performance, "error_deg": error_deg}
 
     tables = [pd.DataFrame(columns) for columns in in_order(of_checkpoint, trials, f"delays {rule} {epoch}")]

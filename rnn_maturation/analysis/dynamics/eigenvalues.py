@@ -8,11 +8,11 @@ from rnn_maturation.analysis.dynamics.fixed_points import N_STARTS, fixed_points
 from rnn_maturation.analysis.dynamics.saving import save_table
 from rnn_maturation.analysis.dynamics.spectrum import participation_ratio, rotation_size
 from rnn_maturation.analysis.dynamics.step import network_at
-from rnn_maturation.analysis.dynamics.task_input import task_input
+from rnn_maturation.analysis.dynamics.task_input import N_DIRECTIONS, task_input
 from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.results import TableResult, labelled
-from rnn_maturation.stages import flat_trials, performance_at, present_trials, range_name, stage_of
+from rnn_maturation.stages import STAGES, performance_at, present_stages, range_name, stage_by_trial
 
 
 @labelled
@@ -50,15 +50,16 @@ class EigenvalueGrowthResult(TableResult):
     def shown_trials(self):
         """{'plateau', 'early', 'mid', 'mature': trial number} of the spectra that the figure shows.
 
-        Early, mid and mature are the checkpoints nearest to these levels of performance (of equals the first), plateau
-        is halfway, counted in checkpoints, from the first to the early one.
+        Early, mid and mature are those of the stage's checkpoints that are nearest to its level of performance (of
+        equals the first); plateau is halfway, counted in checkpoints, from the first to the early one. A stage without
+        checkpoints is absent.
         """
         table = self.data[self.data.trial.isin(list(self.spectra))].reset_index(drop=True)
-        if table.empty:
-            return {}
-        nearest = {stage: int((table.performance - level).abs().argmin()) for stage, level in self.levels.items()}
-        rows = {"plateau": nearest["early"] // 2, **nearest}
-        return {stage: int(table.trial[row]) for stage, row in rows.items()}
+        distances = {s: (table.performance - level).abs()[table.stage == s] for s, level in self.levels.items()}
+        rows = {stage: distance.idxmin() for stage, distance in distances.items() if len(distance)}
+        if "early" in rows:
+            rows = {"plateau": rows["early"] // 2, **rows}
+        return {name: int(table.trial[row]) for name, row in rows.items()}
 
     def plot(self):
         """Draw memory time and performance against trials, and eigenvalues of four checkpoints.
@@ -110,7 +111,7 @@ def compute_growth_row(network, task, epoch, n_starts=N_STARTS, trial_num=None):
 
 
 def eigenvalue_growth_analysis(
-    hp, log, model_dir, trial_list, rule, epoch="delay1", n_starts=N_STARTS, n_directions=64, save=True
+    hp, log, model_dir, trial_list, rule, epoch="delay1", n_starts=N_STARTS, n_directions=N_DIRECTIONS, save=True
 ):
     """Follow the eigenvalues of an epoch's fixed point along a training.
 
@@ -141,26 +142,24 @@ def eigenvalue_growth_analysis(
     """
     task = task_input(rule, hp, n_directions)
     task.held(epoch)
-    trials = present_trials(model_dir, flat_trials(trial_list, rule), rule)
-    performance = {trial: performance_at(log, rule, trial) for trial in trials}
+    stages = stage_by_trial(present_stages(hp, log, model_dir, rule, trial_list))
 
     def of_checkpoint(trial_num):
-        def compute():
-            return compute_growth_row(network_at(hp, model_dir, trial_num), task, epoch, n_starts, trial_num)
-
-        details = epoch, n_starts, n_directions
-        return remembered(compute, "eigenvalues", hp, model_dir, trial_num, rule, *details)
+        return remembered(
+            lambda: compute_growth_row(network_at(hp, model_dir, trial_num), task, epoch, n_starts, trial_num),
+            *("eigenvalues", hp, model_dir, trial_num, rule, epoch, n_starts, n_directions),
+        )
 
     rows, spectra = [], {}
-    for row, spectrum in in_order(of_checkpoint, trials, f"eigenvalues {rule} {epoch}"):
+    for row, spectrum in in_order(of_checkpoint, list(stages), f"eigenvalues {rule} {epoch}"):
         trial = row.pop("trial")
-        perf = performance[trial]
-        rows.append({"trial": trial, "stage": stage_of(perf, hp), "performance": perf, **row})
+        performance = performance_at(log, rule, trial)
+        rows.append({"trial": trial, "stage": stages[trial], "performance": performance, **row})
         if spectrum is not None:
             spectra[trial] = spectrum
     steps = task.steps(epoch)
     end = task.go if task.go > steps.start else steps.stop
-    levels = {stage: hp[f"{stage}_target_perf"] for stage in ("early", "mid", "mature")}
+    levels = {stage: hp[f"{stage}_target_perf"] for stage in STAGES}
     delay_s = (end - steps.start) * task.dt / 1000
     result = EigenvalueGrowthResult(pd.DataFrame(rows), spectra, levels, rule, epoch, delay_s, task.dt)
     if save:

@@ -305,8 +305,10 @@ def compute_end_state(network, inputs, starts, dt, fixed_points=None, hold_s=HOL
     near, near_residuals, _ = newton(network, drive, held[-1])
     kinds, places, cycles = _classify(network, drive, held, n_window, near, near_residuals <= TOLERANCE, scale)
     names = sorted(set(places), key=places.index)
-    kind = _kind_of_all(kinds, len(names))
-    on_cycle = kind == "cycle"
+    on_cycle = set(kinds) == {"cycle"}
+    kind = "cycle" if on_cycle else "other"
+    if set(kinds) <= {"fixed point", "slow"} and (len(names) > 1 or "slow" not in kinds):
+        kind = "fixed points" if len(names) > 1 else "fixed point"
     amplitudes = _amplitude(held[-n_window:])
     away = np.linalg.norm(held - near, axis=2).max(axis=1) > 0.05 * scale
     settle_s = (np.flatnonzero(away)[-1] + 1) * dt / 1000 if away.any() else 0.0
@@ -384,7 +386,13 @@ def _classify(network, drive, held, n_window, near, has_near, scale):
             kinds.append("slow")
             places.append(place(end, RESTS * scale))
             continue
-        known = [i for i, cycle in enumerate(cycles) if _is_on(window[:, k], cycle)]
+        mean, amplitude = window[:, k].mean(axis=0), _amplitude(window[:, k, None])[0]
+        known = [  # cycles that it goes around: same mean to 5 % of the amplitude, same amplitude to 2 %
+            i
+            for i, cycle in enumerate(cycles)
+            if np.linalg.norm(mean - cycle.orbit.mean(axis=0)) <= 0.05 * cycle.amplitude
+            and abs(amplitude - cycle.amplitude) <= 0.02 * cycle.amplitude
+        ]
         cycle = cycles[known[0]] if known else refine_cycle(network, drive, window[:, k])
         if cycle is not None and cycle.amplitude > RESTS * scale and abs(cycle.multipliers[0]) < 1:
             cycles += [] if known else [cycle]
@@ -411,22 +419,6 @@ def _amplitude(states):
     (n_locations,) array
     """
     return np.sqrt(((states - states.mean(axis=0)) ** 2).sum(axis=2).mean(axis=0))
-
-
-def _is_on(window, cycle):
-    """Return whether a trajectory goes around a known cycle: same mean to 5 % and same amplitude to 2 % of it."""
-    mean = window.mean(axis=0)
-    amplitude = _amplitude(window[:, None])[0]
-    near = np.linalg.norm(mean - cycle.orbit.mean(axis=0)) <= 0.05 * cycle.amplitude
-    return near and abs(amplitude - cycle.amplitude) <= 0.02 * cycle.amplitude
-
-
-def _kind_of_all(kinds, n_end_states):
-    if set(kinds) == {"fixed point"} and n_end_states == 1:
-        return "fixed point"
-    if set(kinds) <= {"fixed point", "slow"} and n_end_states > 1:
-        return "fixed points"
-    return "cycle" if set(kinds) == {"cycle"} else "other"
 
 
 def end_state_analysis(hp, model_dir, trial_num, rule, epoch="delay1", n_locations=8, hold_s=HOLD_S, save=True):

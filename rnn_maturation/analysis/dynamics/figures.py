@@ -12,7 +12,6 @@ from rnn_maturation.network import CHANCE
 from rnn_maturation.task import rule_name
 
 LONGEST_SHOWN_S = 20  # memory time; longer ones, and those without end, are drawn above it
-PLATEAU_COLOR = "0.45"
 ROTATION_COLOR, RANDOM_COLOR, PRINCIPAL_COLOR, MODE_COLOR = "#c8191e", "0.6", "#1f5fd0", "#e69f00"
 
 
@@ -130,10 +129,9 @@ def eigenvalue_growth(result):
             if name not in shown:
                 axes[name].set_visible(False)
                 continue
-            performance = table.performance[table.trial == shown[name]].iloc[0]
-            color = STAGE_COLORS.get(name, PLATEAU_COLOR)
-            title = f"{name}: {shown[name] / 1000:,.0f}k, performance {performance:.2f}"
-            _spectrum(axes[name], result.spectra[shown[name]], result.dt, color, title)
+            row = table[table.trial == shown[name]].iloc[0]
+            title = f"{name}: {shown[name] / 1000:,.0f}k, performance {row.performance:.2f}"
+            _spectrum(axes[name], result.spectra[shown[name]], result.dt, STAGE_COLORS[row.stage], title)
         for name in ("mid", "mature"):
             axes[name].set_xlabel("Real part")
         for name in ("plateau", "mid"):

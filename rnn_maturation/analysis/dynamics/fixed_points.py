@@ -206,11 +206,15 @@ class FixedPointResult(MappingResult):
 # -------------------------------------------------------------------------------------------------------- the search
 
 
-def search(network, drive, starts):
+def newton(network, drive, starts):
     """Run Newton's method with a line search from all starts at once.
 
-    A start from which it stalls (no step makes the residual smaller: a singular Jacobian, or a slow point) moves along
-    the network's own dynamics for `MOVE_STEPS` steps and is tried again, up to `N_ATTEMPTS` times in all.
+    It stalls where no step makes the residual smaller: at a singular Jacobian, or a slow point.
+
+    The linear equations of a step are solved by GMRES (Newton-Krylov): for all starts together each of its iterations
+    is one matrix product, and the inverse Jacobian at the best state so far is the preconditioner of all. The
+    directions are those of Newton's method, as exact as the distance from a fixed point demands and in float32; states
+    and residuals are float64.
 
     Parameters
     ----------
@@ -224,27 +228,7 @@ def search(network, drive, starts):
     residuals : (n_starts,) array
         L2 norms; a start has converged where it is at most `TOLERANCE`.
     n_iterations : (n_starts,) int array
-        Newton steps of all attempts.
-    """
-    states, norms, n_iterations = newton(network, drive, starts)
-    moved = np.array(starts, dtype=float)
-    for _ in range(N_ATTEMPTS - 1):
-        left = np.flatnonzero(~(norms <= TOLERANCE))
-        if not len(left):
-            break
-        moved[left] = network.hold(drive, moved[left], MOVE_STEPS)
-        states[left], norms[left], more = newton(network, drive, moved[left])
-        n_iterations[left] += more
-    return states, norms, n_iterations
-
-
-def newton(network, drive, starts):
-    """Make one attempt of `search`, with the same arguments and results.
-
-    The linear equations of a step are solved by GMRES (Newton-Krylov): for all starts together each of its iterations
-    is one matrix product, and the inverse Jacobian at the best state so far is the preconditioner of all. The
-    directions are those of Newton's method, as exact as the distance from a fixed point demands and in float32; states
-    and residuals are float64.
+        Newton steps.
     """
     states = np.array(starts, dtype=float)
     residuals = network.residual(states, drive)
@@ -256,7 +240,12 @@ def newton(network, drive, starts):
         if not len(at):
             break
         if iteration in PRECONDITIONED_AT:
-            preconditioner = _inverse(network, drive, states[np.nanargmin(norms)]).astype(np.float32)
+            jacobian = network.jacobian(states[np.nanargmin(norms)], drive)
+            try:
+                preconditioner = np.linalg.inv((jacobian - np.eye(network.n_state)) / network.alpha).T
+            except np.linalg.LinAlgError:
+                preconditioner = np.eye(network.n_state)
+            preconditioner = preconditioner.astype(np.float32)
         image = single.differential(states[at].astype(np.float32), drive.astype(np.float32))
         directions = _newton_directions(
             lambda v, image=image: (image(v) - v) / network.alpha, residuals[at].astype(np.float32), preconditioner
@@ -275,15 +264,6 @@ def newton(network, drive, starts):
         active[at[left]] = False  # stalled
         active &= norms > TOLERANCE
     return states, norms, n_iterations
-
-
-def _inverse(network, drive, state):
-    """Return the inverse of the residual's Jacobian at a state, transposed; the identity where there is none."""
-    jacobian = (network.jacobian(state, drive) - np.eye(network.n_state)) / network.alpha
-    try:
-        return np.linalg.inv(jacobian).T
-    except np.linalg.LinAlgError:
-        return np.eye(network.n_state)
 
 
 def _newton_directions(jacobian, residuals, preconditioner):
@@ -373,6 +353,9 @@ def _distinct(states, difference):
 def compute_fixed_points(network, inputs, starts, reference=None, with_slow_points=True, **labels):
     """Find the fixed points of a network under a held input.
 
+    A start from which `newton` stalls moves along the network's own dynamics for `MOVE_STEPS` steps and is tried again,
+    up to `N_ATTEMPTS` times in all.
+
     Parameters
     ----------
     network : Step
@@ -391,7 +374,16 @@ def compute_fixed_points(network, inputs, starts, reference=None, with_slow_poin
     FixedPointResult
     """
     drive = network.drive(inputs)
-    ends, end_norms, n_iterations = search(network, drive, starts)
+    ends, end_norms, n_iterations = newton(network, drive, starts)
+    moved = np.array(starts, dtype=float)
+    for _ in range(N_ATTEMPTS - 1):
+        left = np.flatnonzero(~(end_norms <= TOLERANCE))
+        if not len(left):
+            break
+        moved[left] = network.hold(drive, moved[left], MOVE_STEPS)
+        ends[left], end_norms[left], more = newton(network, drive, moved[left])
+        n_iterations[left] += more
+
     norms, is_slow = end_norms.copy(), np.zeros(len(starts), dtype=bool)
     stalled = np.flatnonzero(np.isfinite(norms) & (norms > TOLERANCE))
     if with_slow_points and len(stalled):

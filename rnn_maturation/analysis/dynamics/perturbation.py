@@ -128,11 +128,7 @@ def compute_removal(network, task, basis, reader=None):
     float
     """
     reader = basis if reader is None else reader
-
-    def remove(_, states):
-        return states - ((states - states.mean(axis=0)) @ reader) @ basis.T
-
-    end = network.run(task.inputs, change=remove)[-1]
+    end = network.run(task.inputs, change=lambda _, h: h - ((h - h.mean(axis=0)) @ reader) @ basis.T)[-1]
     return float(saccades(network.output(end), task.targets)[0].mean())
 
 

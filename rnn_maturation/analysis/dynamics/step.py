@@ -16,22 +16,14 @@ from rnn_maturation.model_directory import checkpoint_dir
 # ------------------------------------------------------------------------------------------------------- activations
 
 
-def _softplus(z):
-    return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
-
-
 def _positive(z):
     return (z > 0).astype(float)
-
-
-def _numeric_derivative(f):
-    return lambda z: (f(z + 1e-6) - f(z - 1e-6)) / 2e-6
 
 
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 _FUNCTIONS = {  # those of recurrence.ACTIVATIONS, with their derivatives
-    "softplus": (_softplus, special.expit),
+    "softplus": (lambda z: np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))), special.expit),
     "relu": (lambda z: np.maximum(z, 0), _positive),
     "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
     "elu": (lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))), lambda z: np.exp(np.minimum(z, 0))),
@@ -40,7 +32,7 @@ _FUNCTIONS = {  # those of recurrence.ACTIVATIONS, with their derivatives
     "relu+": (lambda z: np.maximum(z + 1, 0), lambda z: _positive(z + 1)),
     "sigmoid": (special.expit, lambda z: special.expit(z) * special.expit(-z)),
 }
-_TENSORFLOW_ONLY = {  # further names of tf.nn, which gated networks may have
+_TENSORFLOW_ONLY = {  # further names of tf.nn, which gated networks may have; their derivatives are numeric
     "relu6": lambda z: np.clip(z, 0, 6),
     "leaky_relu": lambda z: np.where(z > 0, z, 0.2 * z),
     "selu": lambda z: _SELU_SCALE * np.where(z > 0, z, _SELU_ALPHA * np.expm1(np.minimum(z, 0))),
@@ -49,7 +41,9 @@ _TENSORFLOW_ONLY = {  # further names of tf.nn, which gated networks may have
     "silu": lambda z: z * special.expit(z),
     "gelu": lambda z: z * special.ndtr(z),
 }
-ACTIVATIONS = {**_FUNCTIONS, **{name: (f, _numeric_derivative(f)) for name, f in _TENSORFLOW_ONLY.items()}}
+ACTIVATIONS = _FUNCTIONS | {
+    name: (f, lambda z, f=f: (f(z + 1e-6) - f(z - 1e-6)) / 2e-6) for name, f in _TENSORFLOW_ONLY.items()
+}
 
 
 def _sigmoid_pair(z):

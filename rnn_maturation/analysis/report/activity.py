@@ -19,7 +19,7 @@ from rnn_maturation.analysis.report.finding import (
     of_stages,
 )
 from rnn_maturation.analysis.tuning import fit_gaussian, stage_curve
-from rnn_maturation.stages import STAGES
+from rnn_maturation.stages import STAGES, performance_of
 
 ANTI_SACCADE_PERIOD_MS = (1000, 1360)
 ANTI_SACCADE_NAMES = {"overlap": "overlap", "zero_gap": "zero gap", "gap": "gap"}
@@ -90,7 +90,7 @@ def odrd_delay2(run):
 def _mean_activity(run, rule, epoch):
     """Measure the mean activity of a rule's selective units in their epoch, and its correlation with performance."""
     stages, values = run.need_stages(rule), run.period_means(rule, epoch, epoch)
-    rho, n_checkpoints = rank_correlation(values, run.performance_at(rule, values))
+    rho, n_checkpoints = rank_correlation(values, performance_of(run.log, rule, values))
     numbers = {**over_stages(values, stages), "rho": rho, "n_checkpoints": n_checkpoints}
     return Measurement(numbers, f"{n_checkpoints} checkpoints")
 

@@ -51,9 +51,12 @@ def gap_errors_by_stage(run):
 
 @BEHAVIOR.finding(
     claim="Saccades of the gap task land closer to the target",
-    shown=THREE + " within 36°" + ERRORS + "; median error {early_deg:.0f}° / {mid_deg:.0f}° / {mature_deg:.0f}°",
+    shown=THREE
+    + f" within {CORRECT_BELOW_DEG:g}°"
+    + ERRORS
+    + "; median error {early_deg:.0f}° / {mid_deg:.0f}° / {mature_deg:.0f}°",
     published=of_stages(0.24, 0.54, 0.95),
-    criterion=f"share of saccades within 36° of the target: {GROWS}",
+    criterion=f"share of saccades within {CORRECT_BELOW_DEG:g}° of the target: {GROWS}",
     reason="Performance is this share among trials with a saccade, so that little else is possible.",
     needs=STAGES,
     holds=grows,

@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 from rnn_maturation.analysis.activity import Get_H
 from rnn_maturation.analysis.behavior import noisy_inputs, ring_distance, saccades_at
 from rnn_maturation.analysis.conditions import test_trials
-from rnn_maturation.analysis.decoding import cross_temporal_scores, window_rates
+from rnn_maturation.analysis.decoding import compute_decoder_scores
 from rnn_maturation.analysis.dpca import checkpoint_demixed_pca
 from rnn_maturation.analysis.dynamics.delay_generalization import delay_generalization_analysis
 from rnn_maturation.analysis.dynamics.eigenvalues import eigenvalue_growth_analysis
@@ -33,12 +33,12 @@ from rnn_maturation.stages import (
     STAGES,
     first_reaching,
     nearest_to_target,
-    performance_at,
     smooth,
     spread_over,
     stage_by_trial,
     trials_by_stage,
 )
+from rnn_maturation.task import rule_name
 
 ANTI_SACCADE_RULES = ("overlap", "zero_gap", "gap", "gap500")
 DELAYED_RULES = ("odr", "odrd")
@@ -49,7 +49,7 @@ BEHAVIOR_CHECKPOINTS = 4  # of a stage
 DISTRACTOR_TRIALS = 16  # of each pair of cue and distractor
 EPOCHS = {"odr": ("stim1", "delay1"), "odrd": ("stim1", "delay2")} | {rule: ("stim1",) for rule in ANTI_SACCADE_RULES}
 DECODER_WINDOW_MS, DECODER_STRIDE_MS, DECODER_HELD_OUT = 200, 60, 4
-HELD_DELAYS_MS = (1000, 1500, 2000)
+HELD_DELAYS_MS = (1000, 1500, 2000)  # some of delay_generalization.DELAYS_MS
 DYNAMICS_CHECKPOINTS = 40  # before, on and after the plateau, each
 PLATEAU_END_TRIALS = (
     10 * PAPER_INTERVAL
@@ -95,10 +95,6 @@ class TrainedRun:
         """Return the logged performance of a rule at all evaluations, (n_evaluations,)."""
         self.trained([rule])
         return np.asarray(self.log[f"perf_{rule}"], dtype=float)
-
-    def performance_at(self, rule, trials):
-        """Return {trial number: logged performance of a rule}."""
-        return {trial: performance_at(self.log, rule, trial) for trial in trials}
 
     def crossing(self, rule, stage):
         """Return the position of the evaluation from which smoothed performance first reaches a stage's level.
@@ -171,12 +167,9 @@ class TrainedRun:
 
     def conditions(self, rule):
         """Return what the analyses read in task_info.pkl: the location of each test trial, and the epochs in steps."""
-        return {"in_loc": self.locations(rule), "epoch_info": self.epochs(rule)}
-
-    def locations(self, rule):
-        """Return the index of the location shown in each test trial, (n_trials,)."""
         trial = test_trials(self.hp, rule)
-        return np.array(trial.input_loc)[: trial.batch_size].argmax(axis=1)
+        locations = np.array(trial.input_loc)[: trial.batch_size].argmax(axis=1)
+        return {"in_loc": locations, "epoch_info": trial.epochs}
 
     def units(self, rule, epoch):
         """Return the selective units of each checkpoint of a rule.
@@ -265,11 +258,13 @@ class TrainedRun:
     # ----------------------------------------------------------------------------------------- population, mature ODR
 
     @cached_property
-    def decoder_scores(self):
-        """Leak-free cross-temporal scores (n_windows, n_windows) of mature ODR."""
-        window, stride = self.decoder_steps
-        rates = window_rates(Get_H(self.hp, self.model_dir, self.mature_odr, "odr"), window, stride)
-        return cross_temporal_scores(rates, self.locations("odr"), DECODER_HELD_OUT, "everywhere")
+    def decoder(self):
+        """Leak-free `DecoderResult` of mature ODR."""
+        conditions = self.conditions("odr")
+        settings = self.hp["dt"], *self.decoder_steps, DECODER_HELD_OUT, "everywhere", conditions["epoch_info"]
+        activity = Get_H(self.hp, self.model_dir, self.mature_odr, "odr")
+        title = f"{rule_name['odr']} at {self.mature_odr} trials, held out everywhere"
+        return compute_decoder_scores(activity, conditions["in_loc"], *settings, title=title)
 
     @property
     def decoder_steps(self):
@@ -354,10 +349,12 @@ class TrainedRun:
 
     @cached_property
     def held_delays(self):
-        """Result of `delay_generalization_analysis` for ODR at the first mature checkpoint, `HELD_DELAYS_MS`."""
-        trials = [self.first_mature_odr]
+        """Result of `delay_generalization_analysis` for ODR at the first mature checkpoint.
+
+        All its delays, of which `HELD_DELAYS_MS` are read: what it computed before with its defaults is remembered.
+        """
         return delay_generalization_analysis(
-            self.hp, self.log, self.model_dir, trials, "odr", delays_ms=HELD_DELAYS_MS, save=False
+            self.hp, self.log, self.model_dir, [self.first_mature_odr], "odr", save=False
         )
 
 

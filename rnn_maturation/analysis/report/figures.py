@@ -5,11 +5,11 @@ from dataclasses import replace
 import pandas as pd
 
 from rnn_maturation.analysis.behavior import DistractorResult, SaccadeResult
-from rnn_maturation.analysis.decoding import DecoderResult
 from rnn_maturation.analysis.overview import compute_growth_of_performance
 from rnn_maturation.analysis.psth import EpochGrowth, compute_stage_psths, selection_title
+from rnn_maturation.analysis.report.activity import ANTI_SACCADE_NAMES
 from rnn_maturation.analysis.report.behavior import distractor_by_stage, gap_errors_by_stage
-from rnn_maturation.analysis.report.data import ANTI_SACCADE_RULES, DECODER_WINDOW_MS
+from rnn_maturation.analysis.report.data import DECODER_WINDOW_MS
 from rnn_maturation.analysis.report.finding import NotDecidable
 from rnn_maturation.analysis.seldir import SharedUnits
 from rnn_maturation.analysis.selectivity import DEFAULT_TYPES
@@ -43,8 +43,7 @@ _PSTHS = (
     _psth("odr", "delay1", "Activity of ODR's delay-selective units at their preferred location."),
     *(
         _psth(rule, "stim1", f"Activity of cue-selective units in the anti-saccade task {rule_name[rule]}.")
-        for rule in ANTI_SACCADE_RULES
-        if rule != "gap500"
+        for rule in ANTI_SACCADE_NAMES
     ),
 )
 
@@ -90,14 +89,11 @@ def _saccades(run):
 
 
 def _decoder(run):
-    window, stride = run.decoder_steps
-    title = f"{rule_name['odr']} at {run.mature_odr} trials, held out everywhere"
-    scores, chance = pd.DataFrame(run.decoder_scores), 1 / run.hp["n_eachring"]
-    figure = DecoderResult(scores, run.hp["dt"], window, stride, chance, run.epochs("odr"), title).plot()
     caption = (
         f"Decoding the cue's location in mature ODR, windows of {DECODER_WINDOW_MS} ms, no trial both trained and "
+        "tested on: a band along the diagonal is a dynamic code, a square a stable one."
     )
-    return caption + "tested on: a band along the diagonal is a dynamic code, a square a stable one.", figure
+    return caption, run.decoder.plot()
 
 
 def _demixed(run):

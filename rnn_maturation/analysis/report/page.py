@@ -164,25 +164,19 @@ def _html_table(heading, rows):
         if finding["group"] != group:
             group = finding["group"]
             lines.append(f'<tr><th class="group" scope="rowgroup" colspan="{len(head)}">{escape(group)}</th></tr>')
-        lines.append(f"<tr>{_html_claim(finding)}{''.join(_html_cell(*cell) for cell in cells.values())}</tr>")
+        source = f' <span class="small">{escape(finding["source"])}</span>' if finding["source"] else ""
+        why = f"{escape(finding['criterion'])}. <i>Why:</i> {escape(finding['reason'])}"
+        why = f'<details class="small"><summary>Criterion, and why</summary>{why}</details>'
+        line = f'<th scope="row">{escape(finding["claim"])}{source}{why}</th>'
+        for text, note in cells.values():  # parts between semicolons on lines of their own, the note small below
+            shown = "<br>".join(map(escape, text.split("; ")))
+            if text in MARKS:
+                mark, color = MARKS[text]
+                shown = f'<span class="verdict {color}">{mark} {escape(text)}</span>'
+            line += f"<td>{shown}" + (f'<div class="small">{escape(note)}</div>' if note else "") + "</td>"
+        lines.append(f"<tr>{line}</tr>")
     table = f"<table><thead><tr>{columns}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
     return f'<h2>{escape(heading)}</h2><div class="scroll">{table}</div>'
-
-
-def _html_claim(finding):
-    source = f' <span class="small">{escape(finding["source"])}</span>' if finding["source"] else ""
-    why = f"{escape(finding['criterion'])}. <i>Why:</i> {escape(finding['reason'])}"
-    why = f'<details class="small"><summary>Criterion, and why</summary>{why}</details>'
-    return f'<th scope="row">{escape(finding["claim"])}{source}{why}</th>'
-
-
-def _html_cell(text, note):
-    """Return a cell with the parts between semicolons on lines of their own, and the note small below."""
-    small = f'<div class="small">{escape(note)}</div>' if note else ""
-    if text in MARKS:
-        mark, color = MARKS[text]
-        return f'<td><span class="verdict {color}">{mark} {escape(text)}</span>{small}</td>'
-    return f"<td>{'<br>'.join(map(escape, text.split('; ')))}{small}</td>"
 
 
 def _html_figure(caption, figure):
@@ -206,22 +200,17 @@ def _html_stages(stages):
 
 
 def _md(title, facts, tables, body):
-    shown = [text for heading, rows in tables for text in (f"## {heading}", _md_table(rows))]
+    shown = []
+    for heading, rows in tables:
+        head = ["Finding", *rows[0][1]]
+        lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+        for finding, cells in rows:
+            texts = [f"{MARKS[text][0]} {text}" if text in MARKS else text for text, _ in cells.values()]
+            notes = [f" ({note})" if note else "" for _, note in cells.values()]
+            texts = [(text + note).replace("|", "/") for text, note in zip(texts, notes, strict=True)]
+            lines.append(f"| {' | '.join([finding['claim'], *texts])} |")
+        shown += [f"## {heading}", "\n".join(lines)]
     return "\n\n".join([f"# {title}", *facts, *shown, *body]) + "\n"
-
-
-def _md_table(rows):
-    head = ["Finding", *rows[0][1]]
-    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    for finding, cells in rows:
-        texts = [_md_cell(*cell).replace("|", "/") for cell in cells.values()]
-        lines.append(f"| {' | '.join([finding['claim'], *texts])} |")
-    return "\n".join(lines)
-
-
-def _md_cell(text, note):
-    marked = f"{MARKS[text][0]} {text}" if text in MARKS else text
-    return f"{marked} ({note})" if note else marked
 
 
 def _md_criteria(findings):

@@ -42,7 +42,7 @@ def _decoder(run):
     """Measure the scores of a decoder of the cue's location in mature ODR."""
     window, stride = run.decoder_steps
     lags = {f"lag{lag}": lag // DECODER_STRIDE_MS for lag in DECODER_LAGS_MS}
-    numbers = decoder_numbers(run.decoder_scores, run.epochs("odr"), window, stride, lags)
+    numbers = decoder_numbers(run.decoder.data.to_numpy(), run.epochs("odr"), window, stride, lags)
     return Measurement({**numbers, "chance": 1 / run.hp["n_eachring"]}, f"checkpoint {run.mature_odr}")
 
 

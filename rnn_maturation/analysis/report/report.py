@@ -78,11 +78,9 @@ def reproduction_report(model_dir, checkpoints_per_stage=40, folder=None, save=T
         report = summarize(dict(zip(names, reports, strict=True)))
         pages = page.several_networks(report)
         default = Path("figure") / f"figure_of_{len(names)}_networks"
-    return _written(report, pages, Path(folder or default)) if save else report
-
-
-def _written(report, pages, folder):
-    """Write the report in three formats; return it with the names of the files."""
+    if not save:
+        return report
+    folder = Path(folder or default)
     folder.mkdir(parents=True, exist_ok=True)
     files = {ending: str(folder / f"report.{ending}") for ending in ("html", "md", "json")}
     report = {**report, "files": files}
@@ -99,6 +97,8 @@ def _written(report, pages, folder):
 def judge_run(run):
     """Return everything that a report says of one network, apart from its figures."""
     findings = [judge_finding(finding, run) for finding in FINDINGS]
+    verdicts = {family: [found["verdict"] for found in findings if found["family"] == family] for family in FAMILIES}
+    changed = changed_keys(complete_hp({**PAPER_HP, "ruleset": PAPER_RULESET}), run.hp)  # {key: (paper's, this one's)}
     return {
         "network": {
             "model_dir": run.model_dir,
@@ -110,19 +110,13 @@ def judge_run(run):
             "checkpoints_per_stage": run.checkpoints_per_stage,
             "final_performance": {rule: float(run.performance(rule)[-1]) for rule in run.rules},
         },
-        "settings": {key: list(values) for key, values in changed_settings(run.hp).items()},
+        "settings": {key: list(values) for key, values in changed.items() if key not in NOT_A_SETTING},
         "stages": run.stages,
         "normalized": run.norm,
         "levels": {stage: run.hp[f"{stage}_target_perf"] for stage in ("early", "mid")},
         "findings": findings,
-        "counts": {family: count_verdicts(findings, family) for family in FAMILIES},
+        "counts": {f: {verdict: of_f.count(verdict) for verdict in VERDICTS.values()} for f, of_f in verdicts.items()},
     }
-
-
-def count_verdicts(findings, family):
-    """Return {verdict: number} over the rows of one family."""
-    verdicts = [finding["verdict"] for finding in findings if finding["family"] == family]
-    return {verdict: verdicts.count(verdict) for verdict in VERDICTS.values()}
 
 
 def judge_finding(finding, run):
@@ -157,15 +151,6 @@ def described(finding):
             name: {"shown": show(finding, numbers), "meets_criterion": judge(finding, numbers)}
             for name, numbers in zip(REFERENCES, finding.references, strict=True)
         },
-    }
-
-
-def changed_settings(hp):
-    """Return the hyper-parameters that differ from the paper's network: {key: (the paper's, this one's)}."""
-    return {
-        key: values
-        for key, values in changed_keys(complete_hp({**PAPER_HP, "ruleset": PAPER_RULESET}), hp).items()
-        if key not in NOT_A_SETTING
     }
 
 

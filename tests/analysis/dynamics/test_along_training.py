@@ -27,6 +27,7 @@ from rnn_maturation.analysis.dynamics.spectrum import plane
 from rnn_maturation.analysis.dynamics.step import LeakyStep, network_at
 from rnn_maturation.analysis.dynamics.task_input import saccades, task_input
 from rnn_maturation.analysis.selectivity import load_neuron_info, select_units
+from rnn_maturation.figures import STAGE_COLORS
 from rnn_maturation.model_directory import load_hp, load_log
 
 ROOT = Path(__file__).parents[3]
@@ -58,6 +59,31 @@ def test_growth_of_the_pretrained_network():
     assert result.trained_delay_s == 1.5 and result.shown_trials["mature"] == 449280
     alone = eigenvalue_growth_analysis(hp, log, PRETRAINED, [349440], "odr", n_starts=16, save=False)
     pd.testing.assert_frame_equal(alone.data, result.data.iloc[[2]].reset_index(drop=True))
+
+
+def test_spectra_are_of_their_stage_and_have_its_color():
+    # at 4, performance is nearest to the early level, but already that of mid
+    performance, stages = [0.1, 0.2, 0.28, 0.4, 0.7, 1.0], ["early"] * 3 + ["mid"] * 2 + ["mature"]
+    table = pd.DataFrame({"trial": [1, 2, 3, 4, 5, 6], "performance": performance, "stage": stages})
+    table = table.assign(memory_time_s=1.0, n_fixed_points=1)
+    spectra = {trial: np.exp([0.1j, -0.1j]) for trial in table.trial}
+    levels = {"early": 0.35, "mid": 0.65, "mature": 0.95}
+    result = EigenvalueGrowthResult(table, spectra, levels, "odr", "delay1", 1.5, 20)
+    assert result.shown_trials == {"plateau": 2, "early": 3, "mid": 5, "mature": 6}
+    axes = {ax.get_title().split(":")[0]: ax for ax in result.plot().axes}
+    for name, stage in {"plateau": "early", "early": "early", "mid": "mid", "mature": "mature"}.items():
+        assert axes[name].lines[-1].get_color() == STAGE_COLORS[stage]
+    without_early = EigenvalueGrowthResult(table[table.trial > 3], spectra, levels, "odr", "delay1", 1.5, 20)
+    assert without_early.shown_trials == {"mid": 5, "mature": 6}
+
+
+def test_stages_of_a_stage_dict_are_kept(run, trials):
+    hp, log, model_dir = run
+    chosen = {"odr": {"early": trials[:1], "mid": trials[1:2]}}
+    result = eigenvalue_growth_analysis(hp, log, model_dir, chosen, "odr", n_starts=4, n_directions=4, save=False)
+    assert result["stage"].tolist() == ["early", "mid"]
+    result = eigenvalue_growth_analysis(hp, log, model_dir, trials[:2], "odr", n_starts=4, n_directions=4, save=False)
+    assert result["stage"].tolist() == ["early", "early"]
 
 
 def test_growth_writes_only_when_asked(run, trials):
