@@ -20,7 +20,7 @@ from rnn_maturation.checkpoint import slim_checkpoint
 from rnn_maturation.hyperparameters import STAGE_LEVELS
 from rnn_maturation.model_card import describe
 from rnn_maturation.network import Model
-from rnn_maturation.stages import range_auto_select
+from rnn_maturation.stages import performance_of, range_auto_select
 from rnn_maturation.tensorflow1 import tf1
 
 
@@ -85,7 +85,7 @@ def choose_milestones(model_dir):
         chosen["end of the plateau"] = risen = run.first_risen_odr
         chosen["mature"] = mature = run.first_mature_odr
         for stage in ("early", "mid"):
-            performance = run.performance_at("odr", [trial for trial in on_disk if risen <= trial <= mature])
+            performance = performance_of(run.log, "odr", [trial for trial in on_disk if risen <= trial <= mature])
             chosen[stage] = min(performance, key=lambda trial: abs(performance[trial] - STAGE_LEVELS[stage]))
     chosen["end of the run"] = on_disk[-1]
     return dict(sorted(chosen.items(), key=lambda milestone: milestone[1]))
