@@ -9,7 +9,13 @@ import pandas as pd
 from scipy.optimize import least_squares
 from threadpoolctl import threadpool_limits
 
-from rnn_maturation.analysis.dynamics.spectrum import frequency_hz, leading_pair, memory_time_s, sorted_eigenvalues
+from rnn_maturation.analysis.dynamics.spectrum import (
+    NO_PAIR,
+    frequency_hz,
+    leading_pair,
+    memory_time_s,
+    sorted_eigenvalues,
+)
 from rnn_maturation.analysis.dynamics.step import network_at
 from rnn_maturation.analysis.dynamics.task_input import task_input
 from rnn_maturation.analysis.results import MappingResult, labelled
@@ -97,7 +103,7 @@ class FixedPointResult(MappingResult):
     @property
     def pair(self):
         """Leading complex pair of the first fixed point: the eigenvalue with a positive imaginary part, or nan."""
-        return leading_pair(self.eigenvalues[0]) if len(self.states) else complex(np.nan, np.nan)
+        return leading_pair(self.eigenvalues[0]) if len(self.states) else NO_PAIR
 
     @property
     def pair_modulus(self):

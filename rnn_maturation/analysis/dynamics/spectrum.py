@@ -4,6 +4,8 @@ import numpy as np
 from scipy import linalg
 
 IS_COMPLEX = 1e-9  # smallest imaginary part of an eigenvalue that counts as complex
+# NumPy's complex numbers, because Python's abs(complex(nan)) raises an OverflowError after some unrelated overflows
+NO_PAIR = np.complex128(complex(np.nan, np.nan))
 
 
 def sorted_eigenvalues(jacobian):
@@ -15,7 +17,7 @@ def sorted_eigenvalues(jacobian):
 def leading_pair(eigenvalues):
     """Return the complex eigenvalue of the largest modulus, the upper one of its pair; nan when all are real."""
     upper = eigenvalues[eigenvalues.imag > IS_COMPLEX]
-    return complex(upper[np.argmax(abs(upper))]) if len(upper) else complex(np.nan, np.nan)
+    return upper[np.argmax(abs(upper))] if len(upper) else NO_PAIR
 
 
 def memory_time_s(eigenvalue, dt):

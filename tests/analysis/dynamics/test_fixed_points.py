@@ -159,6 +159,13 @@ def test_memory_times_and_frequencies():
     assert np.isnan(leading_pair(np.array([0.9 + 0j])))
 
 
+def test_a_missing_pair_has_no_modulus_whatever_overflowed_before():
+    pair = leading_pair(np.array([0.9 + 0j]))
+    with pytest.raises(OverflowError):
+        abs(complex(1.7e308, 1.7e308))  # leaves an error number behind, which abs(complex(nan)) of Python stumbles on
+    assert np.isnan(abs(pair)) and np.isnan(memory_time_s(pair, 20)) and np.isnan(frequency_hz(pair, 20))
+
+
 def test_the_rotation_of_a_planted_pair():
     rng = np.random.default_rng(0)
     turn = 0.98 * np.array([[np.cos(0.1), -np.sin(0.1)], [np.sin(0.1), np.cos(0.1)]])
