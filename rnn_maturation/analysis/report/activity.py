@@ -34,7 +34,7 @@ def grows_with_performance(numbers):
 
 
 @ACTIVITY.finding(
-    claim="The cue response of ODRD's cue-selective units grows with maturation",
+    claim="The cue response of ODR+d's cue-selective units grows with maturation",
     source="Fig. 4",
     shown=THREE + ERRORS + "; largest {early_ms:.0f} / {mid_ms:.0f} / {mature_ms:.0f} ms after the cue comes on",
     published=of_stages(2.8, 5.1, 6.2),
@@ -73,7 +73,7 @@ def odr_delay(run):
 
 
 @ACTIVITY.finding(
-    claim="Activity after the distractor of ODRD's delay2-selective units grows, with performance",
+    claim="Activity after the distractor of ODR+d's delay2-selective units grows, with performance",
     source="Fig. 4",
     shown=THREE + ERRORS + "; ρ {rho:.2f}",
     references=(of_stages(1.4, 2.3, 3.2), of_stages(1.0, 2.0, 2.5)),
@@ -83,7 +83,7 @@ def odr_delay(run):
     holds=grows_with_performance,
 )
 def odrd_delay2(run):
-    """Measure the mean delay2 activity of ODRD's delay2-selective units."""
+    """Measure the mean delay2 activity of ODR+d's delay2-selective units."""
     return _mean_activity(run, "odrd", "delay2")
 
 
@@ -96,7 +96,7 @@ def _mean_activity(run, rule, epoch):
 
 
 @ACTIVITY.finding(
-    claim="ODRD's cue-selective units, mature, are strongly active after the distractor too",
+    claim="ODR+d's cue-selective units, mature, are strongly active after the distractor too",
     source="Fig. 4",
     shown=THREE,
     published=of_stages(-0.14, 1.1, 2.1),
@@ -107,7 +107,7 @@ def _mean_activity(run, rule, epoch):
     holds=lambda numbers: numbers["mature"] >= 1.0,
 )
 def odrd_cue_units_delay2(run):
-    """Measure the mean delay2 activity of ODRD's cue-selective units."""
+    """Measure the mean delay2 activity of ODR+d's cue-selective units."""
     if not run.norm:
         raise NotDecidable(f"rates of {run.hp['activation']} units are not divided by their baseline (fixation) rate")
     return Measurement(over_stages(run.period_means("odrd", "stim1", "delay2"), run.need_stages("odrd")))
@@ -157,7 +157,7 @@ def anti_saccade(run):
 
 
 @SELECTIVITY.finding(
-    claim="Tuning of ODRD's cue-selective units becomes higher",
+    claim="Tuning of ODR+d's cue-selective units becomes higher",
     source="Fig. S3B",
     shown=THREE + ERRORS,
     published=of_stages(2.4, 3.2, 3.9),
@@ -174,7 +174,7 @@ def tuning_height(run):
 
 
 def tuning_curves(run):
-    """Return {stage: (mean tuning curve, Gaussian fit or None)} of ODRD's cue-selective units."""
+    """Return {stage: (mean tuning curve, Gaussian fit or None)} of ODR+d's cue-selective units."""
     stages, found = run.need_stages("odrd"), run.units("odrd", "stim1")
     curves = {stage: stage_curve([found[trial]["rates"] for trial in trials]) for stage, trials in stages.items()}
     return {stage: (curve, fit_gaussian(curve)) for stage, curve in curves.items()}
@@ -200,7 +200,7 @@ def tuning_width(run):
 
 
 @SELECTIVITY.finding(
-    claim="The number of cue-selective units of ODRD stays the same",
+    claim="The number of cue-selective units of ODR+d stays the same",
     source="Fig. 4",
     shown="{early:.0f} / {mid:.0f} / {mature:.0f}",
     published=of_stages(215, 192, 199),
@@ -211,13 +211,13 @@ def tuning_width(run):
     holds=is_steady,
 )
 def n_selective(run):
-    """Measure the mean number of cue-selective units of ODRD."""
+    """Measure the mean number of cue-selective units of ODR+d."""
     counts = {trial: len(found["units"]) for trial, found in run.units("odrd", "stim1").items()}
     return Measurement(over_stages(counts, run.need_stages("odrd")), f"of {run.hp['n_rnn']} units")
 
 
 @SELECTIVITY.finding(
-    claim="Units selective for the cue in ODR and in ODRD prefer the same location in both",
+    claim="Units selective for the cue in ODR and in ODR+d prefer the same location in both",
     shown=THREE + " of the shared units; least {least:.2f}",
     published={"least": 0.87},
     criterion="share of the shared units at least .80 at each stage",

@@ -19,13 +19,13 @@ BEHAVIOR = Group("Behavior")
     holds=grows,
 )
 def distractor_stage(run):
-    """Measure performance in ODRD over all distances between distractor and cue."""
+    """Measure performance in ODR+d over all distances between distractor and cue."""
     performance = {trial: by_distance.mean() for trial, by_distance in run.distractor.items()}
     return Measurement(over_stages(performance, run.few("odrd")))
 
 
 def distractor_by_stage(run):
-    """Return {stage: (n_distances,) mean performance over checkpoints} in ODRD."""
+    """Return {stage: (n_distances,) mean performance over checkpoints} in ODR+d."""
     return {s: np.mean([run.distractor[trial] for trial in trials], axis=0) for s, trials in run.few("odrd").items()}
 
 

@@ -221,7 +221,7 @@ class TrainedRun:
 
     @cached_property
     def shared_units(self):
-        """{trial number: (units cue-selective in ODR and ODRD, same location, different)}, ODR's checkpoints."""
+        """{trial number: (units cue-selective in ODR and ODR+d, same location, different)}, ODR's checkpoints."""
         self.need_stages("odr")
         self.trained(["odrd"])
         odr = self.units("odr", "stim1")
@@ -233,7 +233,7 @@ class TrainedRun:
 
     @cached_property
     def distractor(self):
-        """{trial number: (n_distances,) performance in ODRD} by the distance between distractor and cue."""
+        """{trial number: (n_distances,) performance in ODR+d} by the distance between distractor and cue."""
         n_ring = self.hp["n_eachring"]
         pairs = [[f"test-{i}-{j}" for j in range(n_ring)] for i in range(n_ring)]
         inputs, targets = noisy_inputs(self.hp, "odrd", pairs)

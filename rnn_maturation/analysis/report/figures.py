@@ -38,7 +38,7 @@ def _psth(rule, epoch, caption):
 
 
 _PSTHS = (
-    _psth("odrd", "stim1", "Activity of ODRD's cue-selective units at their preferred location."),
+    _psth("odrd", "stim1", "Activity of ODR+d's cue-selective units at their preferred location."),
     _psth("odrd", "delay2", "The same for units selective after the distractor."),
     _psth("odr", "delay1", "Activity of ODR's delay-selective units at their preferred location."),
     *(
@@ -63,7 +63,7 @@ def _tuning(run):
     title = selection_title("odrd", "stim1", DEFAULT_TYPES, rates)
     result = compute_tuning(rates, stages, performance_of(run.log, "odrd", rates), height_ttest=False, title=title)
     return (
-        "Mean tuning of ODRD's cue-selective units around their preferred location, and Gaussian fits.",
+        "Mean tuning of ODR+d's cue-selective units around their preferred location, and Gaussian fits.",
         result.plot(),
     )
 
@@ -72,7 +72,7 @@ def _shared(run):
     columns = ["inter", "samedir", "diffdir"]
     table = pd.DataFrame.from_dict(run.shared_units, orient="index", columns=columns).sort_index()
     title = f"Units selective in {rule_name['odr']} stim1 and {rule_name['odrd']} stim1"
-    return "Units selective for the cue in both ODR and ODRD.", SharedUnits(table, title).plot()
+    return "Units selective for the cue in both ODR and ODR+d.", SharedUnits(table, title).plot()
 
 
 def _distractor(run):

@@ -13,7 +13,7 @@ LEARNING = Group("Learning")
 
 
 @LEARNING.finding(
-    claim="The anti-saccade tasks are learned long before ODR and ODR with a distractor",
+    claim="The anti-saccade tasks are learned long before ODR and ODR+d",
     source="Fig. S7",
     shown="mature at {anti:.0f} against {delayed:.0f} thousand trials",
     published={"anti": 93, "delayed": 620, "ratio": 93 / 620},
@@ -21,7 +21,7 @@ LEARNING = Group("Learning")
         {"anti": 61, "delayed": 474, "ratio": 61 / 474},
         {"anti": 74, "delayed": 419, "ratio": 74 / 419},
     ),
-    criterion="the last anti-saccade rule reaches .95 before half the trials of the first of ODR and ODRD",
+    criterion="the last anti-saccade rule reaches .95 before half the trials of the first of ODR and ODR+d",
     reason="The published and the two reference networks are at .13 to .18; half keeps 'long before' true of any that "
     "passes.",
     needs=("ratio",),
@@ -73,9 +73,9 @@ def synchrony(run):
 
 
 @LEARNING.finding(
-    claim="ODR and ODR with a distractor stay at chance, .20 ± .03, until they rise",
+    claim="ODR and ODR+d stay at chance, .20 ± .03, until they rise",
     source="Fig. S7",
-    shown="ODR {odr:.3f} ± {odr_sd:.4f}; ODRD {odrd:.3f} ± {odrd_sd:.4f}",
+    shown="ODR {odr:.3f} ± {odr_sd:.4f}; ODR+d {odrd:.3f} ± {odrd_sd:.4f}",
     published={"odr": 0.2, "odr_sd": 0.03, "odrd": 0.2, "odrd_sd": 0.03},
     criterion="mean over the plateau within .17 to .23 and standard deviation at most .03, in both",
     reason="As published. A network that looks anywhere is right in 36/180 = .20 of trials; the 512 trials of an "
@@ -86,7 +86,7 @@ def synchrony(run):
     ),
 )
 def plateau(run):
-    """Measure mean and standard deviation of ODR's and ODRD's performance over their plateaus."""
+    """Measure mean and standard deviation of ODR's and ODR+d's performance over their plateaus."""
     run.trained(DELAYED_RULES)
     numbers, notes = {}, []
     for rule in DELAYED_RULES:
@@ -102,9 +102,9 @@ def plateau(run):
 
 
 @LEARNING.finding(
-    claim="ODR and ODR with a distractor rise together",
+    claim="ODR and ODR+d rise together",
     source="Fig. S7",
-    shown="ODR {odr_early:.0f} / {odr_mid:.0f} / {odr_mature:.0f} thousand; ODRD {odrd_early:.0f} / "
+    shown="ODR {odr_early:.0f} / {odr_mid:.0f} / {odr_mature:.0f} thousand; ODR+d {odrd_early:.0f} / "
     "{odrd_mid:.0f} / {odrd_mature:.0f} thousand; ratio {ratio:.2f}",
     published={
         **of_stages(563, 597, 620, prefix="odr_"),
@@ -130,7 +130,7 @@ def plateau(run):
     holds=lambda numbers: numbers["ratio"] <= 1.10,
 )
 def coupling(run):
-    """Measure when ODR and ODRD reach each level, in thousand trials, and the largest ratio of the two."""
+    """Measure when ODR and ODR+d reach each level, in thousand trials, and the largest ratio of the two."""
     run.trained(DELAYED_RULES)
     numbers, ratios = {}, []
     for stage in STAGES:
@@ -138,7 +138,7 @@ def coupling(run):
         numbers |= at
         ratios.append(_last_over_first(at.values()))
     if np.isnan(ratios).any():
-        raise NotDecidable("ODR and ODRD did not both go through all stages")
+        raise NotDecidable("ODR and ODR+d did not both go through all stages")
     return Measurement({**numbers, "ratio": max(ratios)})
 
 
