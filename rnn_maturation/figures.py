@@ -133,17 +133,13 @@ def _name_epoch(ax, name, start_s, end_s):
     where = start_s if name == "go1" else (start_s + end_s) / 2
     placement = {"rotation": 60, "ha": "left", "va": "bottom"} if narrow else {"ha": "center", "va": "bottom"}
     text = "go" if name == "go1" else name
-    ax.annotate(
-        text,
-        (where, 1),
-        xycoords=("data", "axes fraction"),
-        xytext=(0, 2),
-        textcoords="offset points",
-        fontsize=7,
-        color="0.35",
-        annotation_clip=False,
-        **placement,
-    )
+    _note(ax, text, (where, 1), ("data", "axes fraction"), (0, 2), annotation_clip=False, **placement)
+
+
+def _note(ax, text, at, coordinates, offset, color="0.35", **settings):
+    """Write a small text beside a point: `at` in `coordinates`, for each axis 'data' or 'axes fraction'."""
+    place = {"xycoords": coordinates, "xytext": offset, "textcoords": "offset points"}
+    ax.annotate(text, at, fontsize=7, color=color, **place, **settings)
 
 
 def _stage_line(ax, x, y, stage, label, **settings):
@@ -566,9 +562,8 @@ def neuron_info(result):
         for name, start, end in zip(names.values(), [0, *ends], ends, strict=False):
             if end > start:
                 ax.axhline(end - 0.5, color="0.3", linewidth=0.8)
-                where, shift = (1, (start + end - 1) / 2), {"xytext": (4, 0), "textcoords": "offset points"}
-                text = f"{name}\n{end - start}"
-                ax.annotate(text, where, xycoords=("axes fraction", "data"), va="center", fontsize=7, **shift)
+                where, text = (1, (start + end - 1) / 2), f"{name}\n{end - start}"
+                _note(ax, text, where, ("axes fraction", "data"), (4, 0), "black", va="center")
         n_locations = rates.shape[1]
         ax.set_xticks(range(n_locations), [f"{where * 360 / n_locations:g}" for where in range(n_locations)])
         ax.tick_params(axis="x", labelsize=7)
@@ -616,17 +611,8 @@ def decoder_scores(result):
         ax.set_ylim(start, end)
         bar = figure.colorbar(image, label="Share of trials decoded correctly")
         bar.ax.axhline(result.chance, color="white", linewidth=2)
-        bar.ax.annotate(
-            "chance",
-            (1, result.chance),
-            xycoords=("axes fraction", "data"),
-            xytext=(3, 0),
-            textcoords="offset points",
-            fontsize=7,
-            va="center",
-            ha="left",
-            color="black",
-        )
+        beside = {"va": "center", "ha": "left"}
+        _note(bar.ax, "chance", (1, result.chance), ("axes fraction", "data"), (3, 0), "black", **beside)
     return figure
 
 
@@ -768,16 +754,8 @@ def saccade_errors(result):
             )
         _note_gaps(ax, result)
         ax.axvline(result.correct_below, color="0.4", linewidth=0.8, linestyle=":")
-        ax.annotate(
-            f"below {result.correct_below:g}°\ncorrect",
-            (result.correct_below, 0.93),
-            xycoords=("data", "axes fraction"),
-            xytext=(3, 0),
-            textcoords="offset points",
-            fontsize=7,
-            color="0.35",
-            va="top",
-        )
+        text = f"below {result.correct_below:g}°\ncorrect"
+        _note(ax, text, (result.correct_below, 0.93), ("data", "axes fraction"), (3, 0), va="top")
         ax.set(xlabel="Saccade error (°)", ylabel="Share of trials", title=result.title, xlim=(0, 180))
         ax.set_ylim(0, 1.35 * ax.get_ylim()[1])  # room for the legend
         ax.legend()

@@ -198,10 +198,28 @@ def state_text(settings, step, rng_state):
 
 
 def _read_state(folder):
+    """Return the content of a state file; ValueError unless `state_text` can have written it."""
+
+    def is_int(value, low, high):
+        return type(value) is int and low <= value <= high
+
     path = folder / STATE_FILE
     try:
         state = json.loads(path.read_bytes())
-        if state.pop("checksum") == _checksum(state) and _is_sound(**state):
+        is_whole = state.pop("checksum") == _checksum(state) and state.keys() == {"step", "settings", "rng"}
+        generator, keys, position, has_gauss, gauss = state["rng"]  # numpy does not check where a generator stands
+        if (
+            is_whole
+            and is_int(state["step"], 0, 2**53)
+            and isinstance(state["settings"], dict)
+            and generator == "MT19937"
+            and len(keys) == 624
+            and all(is_int(key, 0, 2**32 - 1) for key in keys)
+            and is_int(position, 0, 624)
+            and is_int(has_gauss, 0, 1)
+            and isinstance(gauss, float)
+            and np.isfinite(gauss)
+        ):
             return state
     except (ValueError, AttributeError, TypeError, KeyError, RecursionError):
         pass
@@ -210,26 +228,6 @@ def _read_state(folder):
 
 def _checksum(state):
     return zlib.crc32(json.dumps(state).encode())
-
-
-def _is_sound(step, settings, rng):
-    """Return whether `state_text` can have written a state; numpy does not check the state of a generator."""
-
-    def is_int(value, low, high):
-        return type(value) is int and low <= value <= high
-
-    generator, keys, position, has_gauss, gauss = rng
-    return (
-        is_int(step, 0, 2**53)
-        and isinstance(settings, dict)
-        and generator == "MT19937"
-        and len(keys) == 624
-        and all(is_int(key, 0, 2**32 - 1) for key in keys)
-        and is_int(position, 0, 624)
-        and is_int(has_gauss, 0, 1)
-        and isinstance(gauss, float)
-        and np.isfinite(gauss)
-    )
 
 
 # ------------------------------------------------------------------------------------------------ stopping

@@ -34,14 +34,31 @@ def gen_task_info(hp, log, model_dir, rules, return_trial_store=False):
     file = task_info_file(model_dir)
     info = _read_conditions(file)
     trials = {rule: test_trials(hp, rule) for rule in as_list(rules)}
-    new = {rule: _conditions(rule, trial) for rule, trial in trials.items() if rule not in info}
+    new = {rule: trial_conditions(rule, trial) for rule, trial in trials.items() if rule not in info}
     if new:
         save_pickle(file, {**info, **new})
     return trials if return_trial_store else None
 
 
-def _conditions(rule, trial):
-    """Return what task_info.pkl says of a rule."""
+def trial_conditions(rule, trial):
+    """Return what task_info.pkl says of a rule, of its noise-free test trials.
+
+    Parameters
+    ----------
+    rule : str
+    trial : task.Trial
+        As `test_trials` returns it.
+
+    Returns
+    -------
+    dict
+        As `task_info`.
+
+    Raises
+    ------
+    ValueError
+        If the trials show no stimulus.
+    """
     if not trial.input_loc:
         raise ValueError(
             f"The trials of rule {rule} show no stimulus by which they could be sorted: its draw function must add one "
@@ -78,7 +95,7 @@ def task_info(hp, model_dir, rule):
         raise ValueError(f"The network in {model_dir} never saw a rule {rule!r}: choose one of {', '.join(rules)}.")
     file = task_info_file(model_dir)
     stored = _read_conditions(file)
-    info = stored[rule] if rule in stored else _conditions(rule, test_trials(hp, rule))
+    info = stored[rule] if rule in stored else trial_conditions(rule, test_trials(hp, rule))
     try:
         where, epochs = np.asarray(info["in_loc"]), info["epoch_info"]
         is_sound = (

@@ -7,7 +7,7 @@ from matplotlib.patches import Rectangle
 
 from rnn_maturation.analysis.dynamics.fixed_points import TOLERANCE
 from rnn_maturation.analysis.dynamics.spectrum import frequency_hz, leading_pair, memory_time_s
-from rnn_maturation.figures import STAGE_COLORS, STAGE_MARKERS, STYLE, _location_colors
+from rnn_maturation.figures import STAGE_COLORS, STAGE_MARKERS, STYLE, _location_colors, _new_figure, _note
 from rnn_maturation.network import CHANCE
 from rnn_maturation.task import rule_name
 
@@ -42,9 +42,7 @@ def _spectrum(ax, eigenvalues, dt, color, title):
 
 def fixed_points(result):
     """Draw the eigenvalues of the fixed points, and the points among the starts (`fixed_point_analysis`)."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 4.0))
-        left, right = figure.subplots(1, 2)
+    with _new_figure(1, 2, (8.4, 4.0)) as (figure, (left, right)):
         angle = np.linspace(0, 2 * np.pi, 200)
         left.plot(np.cos(angle), np.sin(angle), color="0.75", linewidth=0.8, zorder=0)
         for k, values in enumerate(result.eigenvalues):
@@ -92,15 +90,8 @@ def eigenvalue_growth(result):
         endless = memory > LONGEST_SHOWN_S
         finite, top = memory <= LONGEST_SHOWN_S, 1.8 * LONGEST_SHOWN_S
         ax.axhline(result.trained_delay_s, color="0.5", linestyle="--", linewidth=0.9)
-        ax.annotate(
-            f"trained delay, {result.trained_delay_s:g} s",
-            (0.01, result.trained_delay_s),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, 3),
-            textcoords="offset points",
-            fontsize=7,
-            color="0.35",
-        )
+        text = f"trained delay, {result.trained_delay_s:g} s"
+        _note(ax, text, (0.01, result.trained_delay_s), ("axes fraction", "data"), (0, 3))
         ax.plot(trials, np.where(endless, top, memory), color="0.85", linewidth=0.8, zorder=0)
         for stage, color in STAGE_COLORS.items():
             mine = (table.stage == stage).to_numpy()
@@ -143,9 +134,8 @@ def delay_generalization(result):
     """Draw performance over delay and checkpoint, the trained delay marked (`delay_generalization_analysis`)."""
     grid = result.data.pivot(index="delay_ms", columns="trial", values="performance")
     trials, delays = list(grid.columns), list(grid.index)
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(min(10.0, 4.2 + 0.12 * len(trials)), 4.6))
-        top, ax = figure.subplots(2, 1, height_ratios=[1, 3.4], sharex=True)
+    size = (min(10.0, 4.2 + 0.12 * len(trials)), 4.6)
+    with _new_figure(2, 1, size, height_ratios=[1, 3.4], sharex=True) as (figure, (top, ax)):
         columns = np.arange(len(trials))
         top.plot(columns, [result.logged[trial] for trial in trials], ".-", color="0.3", linewidth=1, markersize=4)
         top.axhline(CHANCE, color="0.6", linestyle=":", linewidth=0.9)
@@ -225,10 +215,9 @@ def lesions(result):
     means = table.groupby(["stage", "group", "rule"])[
         ["performance", "random_mean", "random_min", "random_max", "intact", "n_units"]
     ].mean()
-    with matplotlib.rc_context(STYLE):
-        size = (2.0 + 0.85 * len(rules) * len(stages) + 0.6 * len(stages), 1.6 + 0.5 * (len(groups) + 1))
-        figure = Figure(figsize=size)
-        axes = figure.subplots(1, len(stages), squeeze=False)[0]
+    size = (2.0 + 0.85 * len(rules) * len(stages) + 0.6 * len(stages), 1.6 + 0.5 * (len(groups) + 1))
+    with _new_figure(1, len(stages), size, squeeze=False) as (figure, grid):
+        axes = grid[0]
         for ax, stage in zip(axes, stages, strict=True):
             matrix = np.array([[means.performance.get((stage, g, r), np.nan) for r in rules] for g in groups])
             intact = [[means.intact[stage, groups[0], r] for r in rules]]
@@ -265,23 +254,13 @@ def perturbation(result):
     """Draw how far kicks move the saccade, and performance with planes removed (`perturbation_analysis`)."""
     table = result.data
     kicks, removed = table[table.manipulation == "kick"], table[table.manipulation == "removed"]
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10.4, 4.0))
-        left, right = figure.subplots(1, 2, width_ratios=[1, 1.5])
+    with _new_figure(1, 2, (10.4, 4.0), width_ratios=[1, 1.5]) as (figure, (left, right)):
         own = kicks[kicks.plane == "rotation"]
         random = kicks[kicks.plane == "random"].groupby("time_ms").shift_deg.agg(["mean", "min", "max"])
         sign = np.sign(own.shift_deg.mean()) or 1
         left.axhline(sign * result.kick_deg, color="0.6", linestyle="--", linewidth=0.9)
-        left.annotate(
-            "angle of the kick",
-            (0.99, sign * result.kick_deg),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="right",
-            fontsize=7,
-            color="0.35",
-        )
+        at = (0.99, sign * result.kick_deg)
+        _note(left, "angle of the kick", at, ("axes fraction", "data"), (0, 3), ha="right")
         left.axhline(0, color="0.85", linewidth=0.8, zorder=0)
         left.plot(own.time_ms / 1000, own.shift_deg, "o-", color=ROTATION_COLOR, label="plane of the rotation")
         left.fill_between(random.index / 1000, random["min"], random["max"], color=RANDOM_COLOR, alpha=0.4, linewidth=0)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from rnn_maturation.analysis.activity import Get_H
-from rnn_maturation.analysis.conditions import as_list, test_trials
+from rnn_maturation.analysis.conditions import as_list, task_info
 from rnn_maturation.analysis.dynamics.fixed_points import fixed_points_at
 from rnn_maturation.analysis.dynamics.saving import save_table
 from rnn_maturation.analysis.dynamics.spectrum import participation
@@ -119,10 +119,9 @@ def unit_groups(hp, model_dir, trial_num, network, rule, epoch):
     halves of the rotation are split at the median participation in the leading complex pair; they are empty when there
     is no fixed point with a complex pair.
     """
-    trials = test_trials(hp, rule)
-    locations = np.array(trials.input_loc)[: trials.batch_size].argmax(axis=1)
-    activity = Get_H(hp, model_dir, trial_num, rule)
-    in_stimulus, in_delay = (compute_neuron_info(activity, locations, trials.epochs, name) for name in ("stim1", epoch))
+    info, activity = task_info(hp, model_dir, rule), Get_H(hp, model_dir, trial_num, rule)
+    conditions = activity, info["in_loc"], info["epoch_info"]
+    in_stimulus, in_delay = (compute_neuron_info(*conditions, name) for name in ("stim1", epoch))
     task = task_input(rule, hp, hp["n_eachring"])
     found = fixed_points_at(network, task, epoch, network.run(task.inputs), with_slow_points=False)
     order = np.empty(0, dtype=int)

@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 
 from rnn_maturation.analysis.activity import Get_H
 from rnn_maturation.analysis.behavior import noisy_inputs, ring_distance, saccades_at
-from rnn_maturation.analysis.conditions import test_trials
+from rnn_maturation.analysis.conditions import test_trials, trial_conditions
 from rnn_maturation.analysis.decoding import compute_decoder_scores
 from rnn_maturation.analysis.dpca import checkpoint_demixed_pca
 from rnn_maturation.analysis.dynamics.delay_generalization import delay_generalization_analysis
@@ -166,10 +166,8 @@ class TrainedRun:
         return test_trials(self.hp, rule).epochs
 
     def conditions(self, rule):
-        """Return what the analyses read in task_info.pkl: the location of each test trial, and the epochs in steps."""
-        trial = test_trials(self.hp, rule)
-        locations = np.array(trial.input_loc)[: trial.batch_size].argmax(axis=1)
-        return {"in_loc": locations, "epoch_info": trial.epochs}
+        """Return the locations and epochs of a rule's test trials as `conditions.task_info` does, from no file."""
+        return trial_conditions(rule, test_trials(self.hp, rule))
 
     def units(self, rule, epoch):
         """Return the selective units of each checkpoint of a rule.
