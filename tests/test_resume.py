@@ -168,7 +168,7 @@ def test_a_finished_run_is_left_as_it_is_unless_overwritten(tmp_path, capfd):
     before = contents(tmp_path)
     capfd.readouterr()
     log = train(tmp_path, **finished)
-    assert f"{tmp_path}: trained to its target already, in 0 trials; --overwrite" in capfd.readouterr().out
+    assert f"{tmp_path}: this run has already reached its target, after 0 trials" in capfd.readouterr().out
     assert contents(tmp_path) == before and not (tmp_path / INTERRUPTED).exists()
     assert log == load_log(tmp_path)
 

@@ -165,7 +165,7 @@ def test_printed_lines_say_trial_time_and_each_rule(tmp_path, capfd):
     for line, rule in zip(lines[1:], RULES, strict=False):
         pattern = rf"{rule} +\| cost \d\.\d{{6}}\| c_reg \d\.\d{{6}}  \| perf \d\.\d\d  \| =>E"
         assert re.fullmatch(pattern, line)
-    assert "max_steps, 32 trials" in lines[3] and "--max_trials" in lines[3]
+    assert "max_steps (32 trials)" in lines[3] and "--max_trials" in lines[3]
     assert len(lines) == 4
     assert "trials/s" not in err  # not a terminal
 

@@ -44,7 +44,7 @@ def test_an_address_without_port_is_named_and_the_script_ends(tmp_path, script):
     put_run(tmp_path, "6tasks")
     command = [sys.executable, ROOT / script, "--root", tmp_path, "--only", "6tasks", "--scheduler", "localhost"]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=100)
-    assert done.returncode == 1 and "is `dask scheduler` up, and the address like tcp://host:8786?" in done.stderr
+    assert done.returncode == 1 and "start `dask scheduler`, and give its address like tcp://host:8786" in done.stderr
 
 
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch):
