@@ -1,11 +1,11 @@
-"""ODR whose delay varies more and more: does the rotation of a mature network give way to a lasting memory?
+"""Train a mature network further with a delay of ODR that varies more and more: does the rotation disappear?
 
     python -m examples.widening_delay --start data/seeds/6tasks/448000 --folder data/widening_delay
 
 The network of a checkpoint, trained with the delay of 1,500 ms only, is trained on, on the same six tasks, with a delay
 of ODR that is drawn anew for each batch from a range that widens from stage to stage. Each stage is a run of its own,
 which starts from the last checkpoint of the stage before. After each stage, a table shows the performance after
-different delays, and the leading eigenvalues. Stop and resume as any run: the same command goes on.
+different delays, and the leading eigenvalues. A stopped run is resumed with the same command.
 """
 
 import argparse
