@@ -40,7 +40,7 @@ def grows_with_performance(numbers):
     published=of_stages(2.8, 5.1, 6.2),
     references=(of_stages(4.8, 6.9, 5.9), of_stages(3.5, 8.4, 14.0)),
     criterion=f"largest stim1 activity at the preferred location: {GROWS}",
-    reason=GROWTH_REASON + " In one of the reference networks it is largest in mid.",
+    reason=GROWTH_REASON + " In one of the reference networks, the value is largest at the mid stage.",
     needs=STAGES,
     holds=grows,
 )
@@ -56,14 +56,14 @@ def odrd_cue(run):
 
 
 @ACTIVITY.finding(
-    claim="Delay activity of ODR's delay-selective units grows, with performance",
+    claim="Delay activity of ODR's delay-selective units grows with performance",
     source="Fig. 4, S2B",
     shown=THREE + ERRORS + "; ρ {rho:.2f}",
     published={"early": 0.4, "mature": 1.2},
     references=(of_stages(0.82, 1.11, 1.60), of_stages(0.51, 1.14, 1.73)),
     criterion=f"mean delay1 activity: {GROWS}; Spearman's ρ with performance over checkpoints at least .5",
-    reason=GROWTH_REASON + " ρ = .5: performance orders a quarter of the variance of ranks. Checkpoints of a run "
-    "are not independent, so that a p-value would promise too much.",
+    reason=GROWTH_REASON + " At ρ = .5, performance explains a quarter of the variance of the ranks. The checkpoints "
+    "of a run are not independent, so a p-value would not be valid.",
     needs=STAGES,
     holds=grows_with_performance,
 )
@@ -73,12 +73,12 @@ def odr_delay(run):
 
 
 @ACTIVITY.finding(
-    claim="Activity after the distractor of ODR+d's delay2-selective units grows, with performance",
+    claim="Activity after the distractor of ODR+d's delay2-selective units grows with performance",
     source="Fig. 4",
     shown=THREE + ERRORS + "; ρ {rho:.2f}",
     references=(of_stages(1.4, 2.3, 3.2), of_stages(1.0, 2.0, 2.5)),
     criterion=f"mean delay2 activity: {GROWS}; Spearman's ρ with performance over checkpoints at least .5",
-    reason="As for ODR.",
+    reason="The same as for the delay activity of ODR.",
     needs=STAGES,
     holds=grows_with_performance,
 )
@@ -96,13 +96,13 @@ def _mean_activity(run, rule, epoch):
 
 
 @ACTIVITY.finding(
-    claim="ODR+d's cue-selective units, mature, are strongly active after the distractor too",
+    claim="Mature cue-selective units of ODR+d are strongly active after the distractor too",
     source="Fig. 4",
     shown=THREE,
     published=of_stages(-0.14, 1.1, 2.1),
     references=(of_stages(-0.14, 0.13, 0.25), of_stages(-0.24, 0.08, 0.14)),
     criterion="their mature mean delay2 activity at the preferred location is at least 1.0",
-    reason="Half of the published 2.1. Neither of the other two networks comes near.",
+    reason="The limit is about half of the published 2.1. Both reference networks are far below it.",
     needs=("mature",),
     holds=lambda numbers: numbers["mature"] >= 1.0,
 )
@@ -163,7 +163,7 @@ def anti_saccade(run):
     published=of_stages(2.4, 3.2, 3.9),
     references=(of_stages(2.9, 4.1, 3.5), of_stages(2.5, 4.2, 6.7)),
     criterion=f"peak − floor of the mean tuning curve: {GROWS}",
-    reason=GROWTH_REASON + " In one of the reference networks it is largest in mid.",
+    reason=GROWTH_REASON + " In one of the reference networks, the value is largest at the mid stage.",
     needs=STAGES,
     holds=grows,
 )
@@ -181,12 +181,13 @@ def tuning_curves(run):
 
 
 @SELECTIVITY.finding(
-    claim="Its width stays the same",
+    claim="The width of this tuning stays the same",
     source="Fig. S3B",
     shown=THREE + " locations",
     published=of_stages(1.28, 1.33, 1.34),
     criterion="width 2s of the fitted Gaussian: the widest stage at most 1.2 times the narrowest",
-    reason="Published: 1.05, with a height that grows 1.6 times. A fifth is a tenth of a location to either side.",
+    reason="The published ratio is 1.05, while the height grows 1.6 times. The limit allows a change of about .1 "
+    "locations on each side of the peak.",
     needs=STAGES,
     holds=is_steady,
 )
@@ -206,7 +207,8 @@ def tuning_width(run):
     published=of_stages(215, 192, 199),
     references=(of_stages(207, 213, 209), of_stages(212, 200, 197)),
     criterion="excited and mixed units: the largest stage at most 1.2 times the smallest",
-    reason="Published and reference networks: 1.03 to 1.12. Counts of about 200 of 256 scatter by 6.",
+    reason="The ratio is 1.03 to 1.12 in the published and reference networks. A count of about 200 of 256 units has "
+    "a standard deviation of about 6.",
     needs=STAGES,
     holds=is_steady,
 )
@@ -221,7 +223,8 @@ def n_selective(run):
     shown=THREE + " of the shared units; least {least:.2f}",
     published={"least": 0.87},
     criterion="share of the shared units at least .80 at each stage",
-    reason="Published: at least .87. Three standard errors of a share of 200 units are .07; chance is .125.",
+    reason="The published share is at least .87. Three standard errors of a share of 200 units are .07. Chance is "
+    ".125.",
     needs=("least",),
     holds=lambda numbers: numbers["least"] >= 0.80,
 )

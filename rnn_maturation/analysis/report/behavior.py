@@ -14,7 +14,8 @@ BEHAVIOR = Group("Behavior")
     claim="A distractor disturbs less with maturation",
     shown=THREE + ERRORS,
     criterion=f"performance over all distances: {GROWS}",
-    reason="Stages are defined by performance at random distances, so that little else is possible.",
+    reason="The stages are defined by performance with distractors at random distances, so this finding is almost "
+    "implied by the definition.",
     needs=STAGES,
     holds=grows,
 )
@@ -30,11 +31,12 @@ def distractor_by_stage(run):
 
 
 @BEHAVIOR.finding(
-    claim="A distractor disturbs less, the farther it is from the cue",
+    claim="A distractor farther from the cue disturbs less",
     shown="mature: {near:.2f} at 0° to {far:.2f} at 180°",
     published={"near": 0.59, "far": 0.85},
     criterion="mature performance at 180° exceeds that at 0° by at least .05",
-    reason="Published: .26. With 8 pairs of 16 trials at each checkpoint a difference scatters by .02.",
+    reason="The published difference is .26. With 8 pairs of locations and 16 trials each per checkpoint, a "
+    "difference has a standard deviation of .02.",
     needs=("near", "far"),
     holds=lambda numbers: numbers["far"] - numbers["near"] >= 0.05,
 )
@@ -57,7 +59,8 @@ def gap_errors_by_stage(run):
     + "; median error {early_deg:.0f}° / {mid_deg:.0f}° / {mature_deg:.0f}°",
     published=of_stages(0.24, 0.54, 0.95),
     criterion=f"share of saccades within {CORRECT_BELOW_DEG:g}° of the target: {GROWS}",
-    reason="Performance is this share among trials with a saccade, so that little else is possible.",
+    reason="Performance is this share among the trials with a saccade, so this finding is almost implied by the "
+    "definition of the stages.",
     needs=STAGES,
     holds=grows,
 )

@@ -157,9 +157,10 @@ THREE = "{early:.2f} / {mid:.2f} / {mature:.2f}"
 ERRORS = "; ± {early_se:.2f} / {mid_se:.2f} / {mature_se:.2f}"
 GROWS = "early < mid < mature, each step at least twice its standard error over checkpoints"
 GROWTH_REASON = (
-    "Checkpoints of a stage scatter by 20 to 55 %, the mean of 8 by 6 to 15 %, so that without the standard error the "
-    "choice of checkpoints would decide. A step upward that is smaller is not decidable. Of the published and "
-    "reference networks only the means are known, and their order is judged."
+    "Single checkpoints of a stage vary by 20 to 55 %, and the mean of 8 checkpoints by 6 to 15 %. Without the "
+    "standard error, the choice of checkpoints would determine the verdict. An increase that is smaller than the "
+    "criterion asks for is not decidable. Only the means of the published and reference networks are known, so only "
+    "their order is judged."
 )
 
 

@@ -22,8 +22,8 @@ LEARNING = Group("Learning")
         {"anti": 74, "delayed": 419, "ratio": 74 / 419},
     ),
     criterion="the last anti-saccade rule reaches .95 before half the trials of the first of ODR and ODR+d",
-    reason="The published and the two reference networks are at .13 to .18; half keeps 'long before' true of any that "
-    "passes.",
+    reason="The ratio is .13 to .18 in the published network and in the two reference networks. Below .5, 'long "
+    "before' is true of every network that passes.",
     needs=("ratio",),
     holds=lambda numbers: numbers["ratio"] < 0.5,
 )
@@ -58,8 +58,8 @@ def order(run):
         {"overlap": 58, "zero_gap": 55, "gap": 54, "gap500": 58, "ratio": 58 / 54},
     ),
     criterion="the last of overlap, zero gap, gap, gap500 needs at most 1.25 times the trials of the first",
-    reason="Published and reference networks: 1.07 to 1.13. A quarter leaves room for the noise of an evaluation (.02) "
-    "on a rise of some ten evaluations.",
+    reason="The ratio is 1.07 to 1.13 in the published and reference networks. The limit leaves room for the noise "
+    "of an evaluation (.02), because performance rises within about ten evaluations.",
     needs=("ratio",),
     holds=lambda numbers: numbers["ratio"] <= 1.25,
 )
@@ -78,8 +78,8 @@ def synchrony(run):
     shown="ODR {odr:.3f} ± {odr_sd:.4f}; ODR+d {odrd:.3f} ± {odrd_sd:.4f}",
     published={"odr": 0.2, "odr_sd": 0.03, "odrd": 0.2, "odrd_sd": 0.03},
     criterion="mean over the plateau within .17 to .23 and standard deviation at most .03, in both",
-    reason="As published. A network that looks anywhere is right in 36/180 = .20 of trials; the 512 trials of an "
-    "evaluation alone scatter by .018.",
+    reason="These are the published values. Saccades in random directions are correct in 36/180 = .20 of trials, and "
+    "the 512 trials of an evaluation give a standard deviation of .018.",
     needs=("odr", "odr_sd", "odrd", "odrd_sd"),
     holds=lambda numbers: all(
         abs(numbers[rule] - CHANCE) <= 0.03 and numbers[f"{rule}_sd"] <= 0.03 for rule in DELAYED_RULES
@@ -124,8 +124,8 @@ def plateau(run):
         },
     ),
     criterion="at each of .35, .65 and .95 the later one needs at most 1.10 times the trials of the earlier",
-    reason="Published and reference networks: 1.04 to 1.08. The plateau's length differs between networks by half and "
-    "more, so two independent rises would rarely be this close.",
+    reason="The ratio is 1.04 to 1.08 in the published and reference networks. The length of the plateau differs "
+    "between networks by 50 % and more, so two independent rises would rarely be this close.",
     needs=("ratio",),
     holds=lambda numbers: numbers["ratio"] <= 1.10,
 )
@@ -147,7 +147,8 @@ def coupling(run):
     source="Fig. S7",
     shown="mean after maturity, worst rule: {worst:.3f}; single lowest evaluation {lowest:.2f}",
     criterion="mean performance from a rule's first .95 to the end of the log at least .95, in every rule",
-    reason=".95 is what 'mature' means. The mean, as single evaluations dip for a moment.",
+    reason="A rule counts as mature at .95. The mean is judged because single evaluations may be lower for a short "
+    "time.",
     needs=("worst",),
     holds=lambda numbers: numbers["worst"] >= 0.95,
 )

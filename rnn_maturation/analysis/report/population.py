@@ -47,13 +47,13 @@ def _decoder(run):
 
 
 @POPULATION.finding(
-    claim="Before the cue its location cannot be decoded (mature ODR)",
+    claim="Before the cue, its location cannot be decoded (mature ODR)",
     source="Fig. S5E",
     shown="{before:.2f}",
     published={"before": LOCATION_CHANCE, "chance": LOCATION_CHANCE},
     references=({"before": 0.15, "chance": LOCATION_CHANCE}, {"before": 0.11, "chance": LOCATION_CHANCE}),
     criterion="mean score before the cue within .06 of chance",
-    reason="128 trials give a score a standard deviation of .03; twice that.",
+    reason="A score from 128 trials has a standard deviation of .03. The limit is two standard deviations.",
     needs=("before", "chance"),
     holds=lambda numbers: abs(numbers["before"] - numbers["chance"]) <= 0.06,
 )
@@ -63,14 +63,14 @@ def decoder_before(run):
 
 
 @POPULATION.finding(
-    claim="In the delay it can, at the time of training (mature ODR)",
+    claim="In the delay, it can be decoded by a decoder of the same time (mature ODR)",
     source="Fig. S5E",
     shown="{diagonal:.2f}",
     published={"diagonal": 1.0},
     references=({"diagonal": 1.0}, {"diagonal": 1.0}),
     criterion="mean score on the diagonal in delay1 at least .95",
-    reason="The published and the reference networks are at 1.0; .05 is two standard deviations of a score of 128 "
-    "trials.",
+    reason="The score is 1.0 in the published and reference networks. The limit leaves room for two standard "
+    "deviations of a score from 128 trials.",
     needs=("diagonal",),
     holds=lambda numbers: numbers["diagonal"] >= 0.95,
 )
@@ -95,9 +95,10 @@ def decoder_delay(run):
         },
     ),
     criterion="in delay1 at most half the diagonal's score at a lag of 300 ms, and no more than chance + .06 at 600 ms",
-    reason="A stable code keeps its score, a dynamic one loses it: half is between. Published: .63 at 100 ms and "
-    "chance beyond 300 ms, with scores that include training trials; here none does. The other two networks fall "
-    "below chance: the code rotates.",
+    reason="With a stable code the score does not depend on the lag; with a dynamic code it falls to chance. Half of "
+    "the score is in between. The published scores are .63 at 100 ms and chance beyond 300 ms; they include trials "
+    "of the training set, and the scores here do not. In the two reference networks the score falls below chance, "
+    "because the code rotates.",
     needs=("diagonal", "lag300", "lag600", "chance"),
     holds=lambda numbers: (
         numbers["lag300"] <= 0.5 * numbers["diagonal"] and numbers["lag600"] <= numbers["chance"] + 0.06
@@ -133,8 +134,8 @@ def separation_ratio(components, epochs):
     shown="separation before / after the cue {ratio:.3f}",
     criterion="distance between locations (root mean square, stimulus components) before the cue at most .05 of "
     "that after it",
-    reason="What the noise of 16 trials leaves before the cue is .01 in a trained network. In an untrained one, "
-    "where the cue itself separates less, it is .09.",
+    reason="Before the cue, the noise of 16 trials gives a ratio of .01 in a trained network. In an untrained "
+    "network, in which the cue separates the locations less, the ratio is .09.",
     needs=("ratio",),
     holds=lambda numbers: numbers["ratio"] <= 0.05,
 )
