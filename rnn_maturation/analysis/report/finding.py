@@ -14,7 +14,7 @@ from string import Formatter
 
 from rnn_maturation.stages import STAGES
 
-REFERENCES = ("TF 2.21, seed 0", "TF 2.21, seed 2")  # trained with the original's code
+REFERENCES = ("Reference A", "Reference B")  # seeds 0 and 2, trained with the code of the original program
 FAMILIES = {"paper": "findings of the paper", "dynamics": "findings of the dynamics"}  # counted apart
 REPRODUCED, NOT_REPRODUCED, NOT_DECIDABLE = "reproduced", "not reproduced", "not decidable here"
 VERDICTS = {True: REPRODUCED, False: NOT_REPRODUCED, None: NOT_DECIDABLE}

@@ -26,23 +26,24 @@ figure.wide { width: min(1150px, 100%) } figure img { max-width: 100%; height: a
 figcaption { color: #444; font-size: .9em }
 """
 HOW = (
-    "Stages are those of the paper: a checkpoint is mature if the rule's performance at it is above {mid:g}, mid above "
-    "{early:g}, else early. Checkpoints are taken from the end of a rule's plateau to {after:,} trials after its "
-    "maturity, at most {number} of a stage, evenly spread; behavior uses at most {few} of a stage. Numbers are means "
-    "over units, then over checkpoints. Activity is {activity}."
+    "The stages are those of the paper: a checkpoint is mature if the logged performance of the rule is above {mid:g}, "
+    "mid if it is above {early:g}, and early otherwise. The report uses checkpoints from the end of a rule's plateau "
+    "to {after:,} trials after its maturity, evenly spread, at most {number} per stage; for behavior, at most {few} "
+    "per stage. Numbers are means over units, and then over checkpoints. Activity is {activity}."
 )
 REFERENCE_TEXT = (
-    "The other two networks were trained with the original's code on TensorFlow 2.21 (seeds 0 and 2). A mark beside "
-    "their numbers says whether they meet the criterion themselves."
+    "The reference networks A and B were trained with the code of the original program and TensorFlow 2.21 (seeds 0 "
+    "and 2). A mark beside their numbers says whether they meet the criterion."
 )
 DYNAMICS_TEXT = (
-    "The findings of the dynamics are not the paper's: they are about what in this project's networks changes while "
-    "delay activity grows, and were fixed on three of them. They look at more checkpoints: up to "
-    f"{DYNAMICS_CHECKPOINTS} before, on and after ODR's plateau each, and all in use from its end to maturity."
+    "The findings of the dynamics are not those of the paper. They say what else changes in the networks of this "
+    "program while delay activity grows, and their criteria were fixed on three networks. They use more checkpoints: "
+    f"up to {DYNAMICS_CHECKPOINTS} each before, on and after the plateau of ODR, and all that the report uses from the "
+    "end of the plateau to maturity."
 )
 INTERVALS = (
-    "Counts are of the networks in which a finding is decidable; the interval is Wilson's, of the proportion. It "
-    "takes networks as independent draws, which holds for those that differ in their seed only."
+    "A finding is counted among the networks in which it can be decided. The interval is Wilson's 95 % interval of "
+    "the proportion. It treats the networks as independent, which is the case if they differ in their seed only."
 )
 
 
@@ -134,7 +135,7 @@ def _counted_cells(finding):
     cells = {}
     if finding["family"] == "paper":
         known = [f"{name}: {ref['shown']}" for name, ref in finding["references"].items() if ref["shown"] != "–"]
-        cells["Published (small: two other networks)"] = (finding["published"], "; ".join(known))
+        cells["Published (small: reference networks)"] = (finding["published"], "; ".join(known))
     cells["Median"] = (finding["medians_shown"], "")
     cells["Reproduced by"] = (f"{finding['n_reproduced']} of {finding['n_decidable']}", "")
     cells["95 % interval"] = (f"{low:.2f}–{high:.2f}" if finding["n_decidable"] else "–", "")
