@@ -6,10 +6,13 @@ from pathlib import Path
 from rnn_maturation import model_directory
 from rnn_maturation.files import atomic_write
 from rnn_maturation.hyperparameters import STAGE_LEVELS
-from rnn_maturation.stages import first_reaching, performance_at
+from rnn_maturation.stages import GROWTH_WINDOW, first_reaching, performance_at
 from rnn_maturation.task import rule_name
 
 CARD, CHECKSUMS = "README.md", "SHA256SUMS"
+MILESTONES = """ The plateau starts when all
+anti-saccade tasks are learned, and ends when smoothed performance in ODR reaches 0.35. The milestones early, mid and
+mature are about ODR: performance nearest to 0.35, nearest to 0.65, and the first of at least 0.95."""
 
 
 def describe(model_dir, named=None):
@@ -20,7 +23,7 @@ def describe(model_dir, named=None):
     model_dir : str or Path
         A run or a copy of one. ``sha256sum --check SHA256SUMS`` in this folder compares its files with the list.
     named : dict of str to int, optional
-        What some checkpoints are, see `choose_milestones`.
+        Milestones of training and their checkpoints, see `choose_milestones`.
 
     Raises
     ------
@@ -60,8 +63,8 @@ def _card(folder, hp, log, named):
     names = " | ".join(rule_name[rule] for rule in rules)
     return f"""# {folder.name}: a network trained by rnn_maturation
 
-**Tasks.** {", ".join(rule_name[rule] for rule in rules)}. These are eye-movement tasks of prefrontal research, as in
-Liu, Zhu, Constantinidis and Zhou, iScience 24(10):103178, 2021.
+**Tasks.** {", ".join(rule_name[rule] for rule in rules)}. These are eye-movement tasks that are used in research
+on the prefrontal cortex, as in Liu, Zhu, Constantinidis and Zhou, iScience 24(10):103178, 2021.
 
 **Network.** A recurrent network ({hp["rnn_type"]}) of {hp["n_rnn"]} units with activation {hp["activation"]}, a time
 step of {hp["dt"]} ms and a time constant of {hp["tau"]} ms. All settings are in hp.json.
@@ -70,29 +73,30 @@ step of {hp["dt"]} ms and a time constant of {hp["tau"]} ms. All settings are in
 The network {goal} its target (every task above {hp["target_perf"]:g}) after {log["trials"][-1]:,} trials. log.json has
 the performance at every evaluation.
 
-**Performance.** The table gives the number of trials after which the smoothed performance first reached a level, and
-the performance at the end.
+**Performance.** The table gives the number of trials after which performance first reached a level, and the
+performance at the end. Before the end, performance is smoothed: each value is the mean of an evaluation and the
+{GROWTH_WINDOW} evaluations after it.
 
 | task | {" | ".join(f"{level:g}" for level in levels)} | at the end |
 |---|{"---|" * len(levels)}---|
 {chr(10).join(learned)}
 
 **Checkpoints.** The checkpoints have the weights without the state of the optimizer. The table gives the performance
-that was logged at each of them.
+that was logged at each of them, in a single evaluation.{MILESTONES if named else ""}
 
 | trials | milestone | {names} |
 |---|---|{"---|" * len(rules)}
 {chr(10).join(checkpoints)}
 
-The network of a checkpoint is restored with
+This code restores the network of a checkpoint and computes its activity in test trials:
 
 ```python
-from rnn_maturation.network import Model
-from rnn_maturation.tensorflow1 import tf1
+from rnn_maturation import analysis
+from rnn_maturation.model_directory import load_hp
 
-model = Model("{folder.as_posix()}")
-with tf1.Session():
-    model.restore("{folder.as_posix()}/{log["trials"][-1]}")
+model_dir = "{folder.as_posix()}"
+activity = analysis.Get_H(load_hp(model_dir), model_dir, {log["trials"][-1]}, "{rules[0]}")
+print(activity.shape)  # time steps, trials, units
 ```
 
 **Limits.** This is one network; other networks with the same settings (another seed) differ from it. It was trained

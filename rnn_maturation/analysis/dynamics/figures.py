@@ -154,10 +154,15 @@ def delay_generalization(result):
         ax.get_yticklabels()[trained].set_color("#c8191e")
         ticks = np.unique(np.linspace(0, len(trials) - 1, min(len(trials), 9)).astype(int))
         ax.set_xticks(ticks, [f"{trials[i] / 1000:.0f}" for i in ticks])
-        ax.set(xlabel="Checkpoint (thousand training trials)", ylabel="Delay (s); red: trained")
+        ax.set(
+            xlabel="Training trials (thousands); one column per checkpoint, not to scale",
+            ylabel="Delay (s); red: trained",
+        )
         for spine in ("top", "right", "left", "bottom"):
             ax.spines[spine].set_visible(False)
-        bar = figure.colorbar(image, ax=ax, label=f"Share correct of {result.n_directions}", fraction=0.05, pad=0.02)
+        bar = figure.colorbar(
+            image, ax=ax, label=f"Share of {result.n_directions} directions correct", fraction=0.05, pad=0.02
+        )
         bar.ax.axhline(CHANCE, color="white", linewidth=1)
     return figure
 
