@@ -50,15 +50,15 @@ class EigenvalueGrowthResult(TableResult):
     def shown_trials(self):
         """{'plateau', 'early', 'mid', 'mature': trial number} of the spectra that the figure shows.
 
-        Early, mid and mature are those of the stage's checkpoints that are nearest to its level of performance (of
-        equals the first); plateau is halfway, counted in checkpoints, from the first to the early one. A stage without
-        checkpoints is absent.
+        Early, mid and mature are the checkpoints of a stage whose performance is nearest to the level of the stage (the
+        first of equal ones). Plateau is the checkpoint nearest to half the training trials of the early one. A stage
+        without checkpoints is absent.
         """
         table = self.data[self.data.trial.isin(list(self.spectra))].reset_index(drop=True)
         distances = {s: (table.performance - level).abs()[table.stage == s] for s, level in self.levels.items()}
         rows = {stage: distance.idxmin() for stage, distance in distances.items() if len(distance)}
         if "early" in rows:
-            rows = {"plateau": rows["early"] // 2, **rows}
+            rows = {"plateau": (table.trial - table.trial[rows["early"]] / 2).abs().idxmin(), **rows}
         return {name: int(table.trial[row]) for name, row in rows.items()}
 
     def plot(self):

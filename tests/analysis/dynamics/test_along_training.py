@@ -62,19 +62,19 @@ def test_growth_of_the_pretrained_network():
 
 
 def test_spectra_are_of_their_stage_and_have_its_color():
-    # at 4, performance is nearest to the early level, but already that of mid
-    performance, stages = [0.1, 0.2, 0.28, 0.4, 0.7, 1.0], ["early"] * 3 + ["mid"] * 2 + ["mature"]
-    table = pd.DataFrame({"trial": [1, 2, 3, 4, 5, 6], "performance": performance, "stage": stages})
+    # at 110, performance is nearest to the early level, but already that of mid
+    performance, stages = [0.1, 0.1, 0.2, 0.28, 0.4, 0.7, 1.0], ["early"] * 4 + ["mid"] * 2 + ["mature"]
+    table = pd.DataFrame({"trial": [1, 2, 45, 100, 110, 120, 130], "performance": performance, "stage": stages})
     table = table.assign(memory_time_s=1.0, n_fixed_points=1)
     spectra = {trial: np.exp([0.1j, -0.1j]) for trial in table.trial}
     levels = {"early": 0.35, "mid": 0.65, "mature": 0.95}
     result = EigenvalueGrowthResult(table, spectra, levels, "odr", "delay1", 1.5, 20)
-    assert result.shown_trials == {"plateau": 2, "early": 3, "mid": 5, "mature": 6}
+    assert result.shown_trials == {"plateau": 45, "early": 100, "mid": 120, "mature": 130}
     axes = {ax.get_title().split(":")[0]: ax for ax in result.plot().axes}
     for name, stage in {"plateau": "early", "early": "early", "mid": "mid", "mature": "mature"}.items():
         assert axes[name].lines[-1].get_color() == STAGE_COLORS[stage]
-    without_early = EigenvalueGrowthResult(table[table.trial > 3], spectra, levels, "odr", "delay1", 1.5, 20)
-    assert without_early.shown_trials == {"mid": 5, "mature": 6}
+    without_early = EigenvalueGrowthResult(table[table.trial > 100], spectra, levels, "odr", "delay1", 1.5, 20)
+    assert without_early.shown_trials == {"mid": 120, "mature": 130}
 
 
 def test_stages_of_a_stage_dict_are_kept(run, trials):
