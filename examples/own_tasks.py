@@ -69,6 +69,11 @@ VARIANTS["random_delay"] = Variant(
     ruleset="all_new_random_delay",
     units={"odr_random_delay": ("stim1", "delay1"), "odrd": ("stim1", "delay1", "delay2")},
 )
+VARIANTS["indi_random_delay"] = Variant(  # the same task without the other five
+    ruleset="all_new_random_delay",
+    rules=("odr_random_delay",),
+    units={"odr_random_delay": ("stim1", "delay1")},
+)
 VARIANTS["two_items"] = Variant(
     ruleset="odr_and_two_items",
     units={"odr": ("stim1", "delay1"), "two_items": ("stim1", "delay1", "delay2")},

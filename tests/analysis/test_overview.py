@@ -35,7 +35,8 @@ def test_only_the_chosen_checkpoints_are_shaded():
     trials = np.arange(0, 100, 10)
     ranges = {"odr": {"early": [10, 20, 50], "mid": [], "mature": [90]}}
     ax = compute_growth_of_performance(trials, {"odr": np.linspace(0, 1, 10)}, None, ranges).plot().axes[0]
-    shaded = sorted((patch.get_x() * 1000, (patch.get_x() + patch.get_width()) * 1000) for patch in ax.patches)
+    extents = [patch.get_extents().transformed(ax.transData.inverted()) for patch in ax.patches]
+    shaded = sorted((extent.x0 * 1000, extent.x1 * 1000) for extent in extents)
     np.testing.assert_allclose(shaded, [(5, 25), (45, 55), (85, 90)])
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [
         "early, 3 checkpoints",
