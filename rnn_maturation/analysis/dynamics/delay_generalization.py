@@ -1,4 +1,4 @@
-"""Whether a network answers after other delays than the one it was trained with."""
+"""Test whether a network answers correctly after delays other than the one it was trained with."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from rnn_maturation.checks import quoted
 from rnn_maturation.stages import flat_trials, performance_at, present_trials, range_name
 
 DELAYS_MS = (250, 500, 750, 1000, 1250, 1500, 1750, 2000, 2500, 3000, 6000, 15000)
-NO_DIRECTION = 1e-6  # length of a mean vector below which its direction is rounding
+NO_DIRECTION = 1e-6  # length of a mean vector below which its direction is only rounding error
 
 
 @labelled
@@ -23,12 +23,13 @@ class DelayGeneralizationResult(TableResult):
     Attributes
     ----------
     data : pandas.DataFrame
-        trial; delay_ms; performance, the share of directions answered correctly (fixation output off, saccade within 36
-        degrees); error_deg, the mean signed error (circular mean over directions; nan where it is not defined).
+        Columns trial; delay_ms; performance, the share of directions answered correctly (fixation output off, saccade
+        within 36 degrees); error_deg, the circular mean of the signed errors over directions (degrees; nan where it is
+        not defined).
     trained_delay_ms : float
     n_directions : int
-    logged : {trial number: performance of the rule in the log}
-        With noise, at the trained delay.
+    logged : {trial number: float}
+        Performance of the rule in the log, which was measured with noise and the trained delay.
     rule, epoch : str
     """
 
@@ -40,7 +41,7 @@ class DelayGeneralizationResult(TableResult):
     epoch: str
 
     def plot(self):
-        """Draw performance over delay and checkpoint, the trained delay marked.
+        """Draw performance against delay and checkpoint, with the trained delay marked.
 
         Returns
         -------
@@ -52,25 +53,27 @@ class DelayGeneralizationResult(TableResult):
 
 
 def compute_delay_generalization(network, task, epoch, delays_ms=DELAYS_MS):
-    """Hold the input of a delay for other lengths, then go on with the trial from its go signal.
+    """Hold the input of a delay for different durations, and then continue the trial from its go signal.
 
-    The delay is run once to its longest length; the go periods branch off from it and are run together.
+    The delay is simulated once, up to the longest duration. The response periods branch off from it and are simulated
+    together.
 
     Parameters
     ----------
     network : Step
     task : TaskInput
     epoch : str
-        A delay after the stimulus. What comes between it and the go signal (a distractor) is left out.
+        A delay after the stimulus. Epochs between it and the go signal, such as a distractor, are left out.
     delays_ms : sequence of float
+        Durations in ms.
 
     Returns
     -------
     performance : (n_delays,) array
         Share of directions answered correctly.
     error_deg : (n_delays,) array
-        Circular mean of the signed errors over directions, degrees; nan where they have no mean direction, as when the
-        network answers alike whatever was shown.
+        Circular mean of the signed errors over directions, in degrees; nan where the errors have no mean direction, for
+        example if the network gives the same answer to all directions.
     """
     task.trained_delay_steps(epoch)
     n_steps = [int(delay / task.dt) for delay in delays_ms]
@@ -101,7 +104,7 @@ def delay_generalization_analysis(
     n_directions=N_DIRECTIONS,
     save=True,
 ):
-    """Test networks with other delays than the trained one.
+    """Test the network of each checkpoint with delays other than the trained one.
 
     Parameters
     ----------
@@ -110,11 +113,12 @@ def delay_generalization_analysis(
     trial_list : range, list, tuple, array or stage dict
     rule : str
     delays_ms : sequence of float
-        Time from the start of the epoch to the go signal; it becomes int(ms / dt) steps, as all times do. The trained
-        one is added when it is not among them.
+        Times from the start of the epoch to the go signal, in ms. As everywhere, a time is int(ms / dt) steps. The
+        trained delay is added if it is not among them.
     epoch : str
         A delay after the stimulus; its input is held.
     n_directions : int
+        Number of evenly spaced directions, with one trial each.
     save : bool
         Write the figure and the table (csv) into the figure folder of the rule and epoch.
 
@@ -125,10 +129,10 @@ def delay_generalization_analysis(
     Raises
     ------
     ValueError
-        For an unknown rule, an epoch that is no delay after the stimulus, a delay that is not a positive number, or a
-        checkpoint that the log does not have.
+        If the rule is unknown, the epoch is not a delay after the stimulus, a delay is shorter than one step, or the
+        log lacks a checkpoint.
     FileNotFoundError
-        When none of the checkpoints is on disk. Some missing: one warning.
+        If none of the checkpoints is on disk. If only some are missing, a warning names them.
     """
     task = task_input(rule, hp, n_directions)
     trained_ms = task.trained_delay_steps(epoch) * task.dt
@@ -136,8 +140,9 @@ def delay_generalization_analysis(
         delays_ms = sorted({*map(float, np.ravel(delays_ms)), float(trained_ms)})
     except (TypeError, ValueError):
         raise ValueError(f"delays_ms must be numbers, in ms, not {quoted(delays_ms)}.") from None
-    if not all(task.dt <= delay < np.inf for delay in delays_ms):
-        raise ValueError(f"delays_ms must be numbers of at least one step ({task.dt} ms), got {delays_ms[:8]}.")
+    wrong = [delay for delay in delays_ms if not task.dt <= delay < np.inf]
+    if wrong:
+        raise ValueError(f"delays_ms must be finite and at least one step ({task.dt} ms), not {quoted(wrong)}.")
     trials = present_trials(model_dir, flat_trials(trial_list, rule), rule)
     logged = {trial: performance_at(log, rule, trial) for trial in trials}
 

@@ -1,4 +1,4 @@
-"""How the leading eigenvalues of a delay's fixed point grow along a training."""
+"""Follow the leading eigenvalues at the fixed point of a delay during training."""
 
 from dataclasses import field
 
@@ -17,25 +17,26 @@ from rnn_maturation.stages import STAGES, performance_at, present_stages, range_
 
 @labelled
 class EigenvalueGrowthResult(TableResult):
-    """Fixed points and eigenvalues along a training, one row per checkpoint.
+    """Fixed points and eigenvalues during training, one row per checkpoint.
 
     Attributes
     ----------
     data : pandas.DataFrame
-        trial; stage; performance; n_fixed_points; n_converged of n_starts; of the fixed point nearest to the mean state
-        of the epoch: largest_modulus, largest_is_complex, n_unstable, and of its leading complex pair pair_modulus,
-        frequency_hz, memory_time_s (infinite from a modulus of 1 on); participation_ratio, the dimensionality of the
-        epoch's activity over times and directions; rotation_size, the root mean square over directions of the distance
-        of the states at the end of the epoch from their mean. Where no start converged, eigenvalues are nan.
+        Columns trial, stage, performance, n_fixed_points, n_converged and n_starts; largest_modulus, largest_is_complex
+        and n_unstable of the fixed point that is nearest to the mean state of the epoch; pair_modulus, frequency_hz and
+        memory_time_s (infinite if the modulus is at least 1) of its leading complex pair; participation_ratio, the
+        dimensionality of the activity in the epoch over times and directions; rotation_size, the root mean square
+        distance of the directions' activity from their mean at the end of the epoch. Without a fixed point, n_unstable
+        is 0, largest_is_complex is False, and the other values of eigenvalues are nan.
     spectra : {trial number: (n_state,) complex array}
-        Eigenvalues of that fixed point, largest modulus first; a checkpoint without one is absent.
+        Eigenvalues of that fixed point, largest modulus first. A checkpoint without a fixed point is absent.
     levels : {'early', 'mid', 'mature': performance}
-        For the choice of the spectra that the figure shows.
+        Performance that defines each stage; used to choose the spectra that the figure shows.
     rule, epoch : str
     trained_delay_s : float
-        Length of the epoch, or for a delay the time to the go signal, s.
+        Time from the start of the epoch to the go signal in s; for the go epoch, its length.
     dt : float
-        ms.
+        Time step in ms.
     """
 
     data: pd.DataFrame
@@ -50,9 +51,9 @@ class EigenvalueGrowthResult(TableResult):
     def shown_trials(self):
         """{'plateau', 'early', 'mid', 'mature': trial number} of the spectra that the figure shows.
 
-        Early, mid and mature are the checkpoints of a stage whose performance is nearest to the level of the stage (the
-        first of equal ones). Plateau is the checkpoint nearest to half the training trials of the early one. A stage
-        without checkpoints is absent.
+        Early, mid and mature are the checkpoints of each stage whose performance is nearest to the level of the stage
+        (the first one of equally near ones). Plateau is the checkpoint nearest to half the training trials of the early
+        one. A stage without checkpoints is absent.
         """
         table = self.data[self.data.trial.isin(list(self.spectra))].reset_index(drop=True)
         distances = {s: (table.performance - level).abs()[table.stage == s] for s, level in self.levels.items()}
@@ -62,7 +63,7 @@ class EigenvalueGrowthResult(TableResult):
         return {name: int(table.trial[row]) for name, row in rows.items()}
 
     def plot(self):
-        """Draw memory time and performance against trials, and eigenvalues of four checkpoints.
+        """Draw memory time and performance against training trials, and the eigenvalues at four checkpoints.
 
         Returns
         -------
@@ -74,7 +75,7 @@ class EigenvalueGrowthResult(TableResult):
 
 
 def compute_growth_row(network, task, epoch, n_starts=N_STARTS, trial_num=None):
-    """Compute fixed points, eigenvalues and the size of the delay activity of one network.
+    """Compute one network's fixed points and eigenvalues, and the size and dimensionality of its activity in an epoch.
 
     Parameters
     ----------
@@ -89,6 +90,7 @@ def compute_growth_row(network, task, epoch, n_starts=N_STARTS, trial_num=None):
     row : dict
         Columns of `EigenvalueGrowthResult` without stage and performance.
     spectrum : (n_state,) complex array or None
+        Eigenvalues of the first fixed point; None if there is no fixed point.
     """
     states = network.run(task.inputs[: task.steps(epoch).stop])
     found = fixed_points_at(network, task, epoch, states, n_starts, with_slow_points=False)
@@ -113,19 +115,20 @@ def compute_growth_row(network, task, epoch, n_starts=N_STARTS, trial_num=None):
 def eigenvalue_growth_analysis(
     hp, log, model_dir, trial_list, rule, epoch="delay1", n_starts=N_STARTS, n_directions=N_DIRECTIONS, save=True
 ):
-    """Follow the eigenvalues of an epoch's fixed point along a training.
+    """Follow the eigenvalues at the fixed point of an epoch during training.
 
     Parameters
     ----------
     hp, log : dict
     model_dir : str
     trial_list : range, list, tuple, array or stage dict
-        Checkpoints; for the whole course those from 0 to the end.
+        Checkpoints; give all on disk to follow the whole training.
     rule, epoch : str
     n_starts : int
-        Of the search at each checkpoint.
+        Number of starts of the search for fixed points at each checkpoint.
     n_directions : int
-        Of the trials that the starts, the dimensionality and the rotation's size are taken from.
+        Number of directions, with one noise-free trial each. The starts of the search, the dimensionality and the size
+        of the rotation are taken from these trials.
     save : bool
         Write the figure and the table (csv) into the figure folder of the rule and epoch.
 
@@ -136,9 +139,10 @@ def eigenvalue_growth_analysis(
     Raises
     ------
     ValueError
-        For an unknown rule, an epoch without a constant input, or a checkpoint that the log does not have.
+        If the rule is unknown, the input of the epoch is not constant, n_starts is below 4, or the log lacks a
+        checkpoint.
     FileNotFoundError
-        When none of the checkpoints is on disk. Some missing: one warning.
+        If none of the checkpoints is on disk. If only some are missing, a warning names them.
     """
     task = task_input(rule, hp, n_directions)
     task.held(epoch)
