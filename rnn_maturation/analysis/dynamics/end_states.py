@@ -1,11 +1,11 @@
-"""Where a network ends when a delay does not: a fixed point, several, a cycle.
+"""Find where the state of a network ends if a delay is held: in one fixed point, in several, or on a cycle.
 
-A cycle of a network that goes in time steps is an invariant closed curve on which the states of successive rounds do
-not fall on each other, since its period is no whole number of steps. Here the states between two steps are interpolated
-by cubic polynomials through four steps, which makes the return to a plane across the curve (Poincaré section) a smooth
-map. Its fixed point is found by Newton's method, its eigenvalues are the cycle's Floquet multipliers, and the time
-until the return is the period. The error is of the fourth order in the angle that a step turns: about 1e-5 of the
-amplitude for 70 steps per round.
+A cycle of a network with discrete time steps is an invariant closed curve. The states of successive rounds do not
+coincide, because the period is not a whole number of steps. Here the states between two steps are interpolated by cubic
+polynomials through four steps, so that the return to a plane across the curve (Poincaré section) is a smooth map. The
+fixed point of this map is found by Newton's method, the eigenvalues of the map there are the Floquet multipliers of the
+cycle, and the time until the return is the period. The error is of fourth order in the angle per step: about 1e-5 of
+the amplitude for 70 steps per round.
 """
 
 from collections import deque
@@ -23,12 +23,10 @@ from rnn_maturation.analysis.dynamics.task_input import task_input
 from rnn_maturation.analysis.results import MappingResult, labelled
 
 HOLD_S = 60.0
-WINDOW_S = 10.0  # at the end of the hold, in which amplitudes are measured
-RESTS = (
-    1e-2  # share of the locations' initial distance from each other that counts as no movement, or as the same place
-)
-CYCLE_TOLERANCE = 1e-7  # of the return to the section, relative to the amplitude
-SHOWN_S = 10.0  # beginning of the hold from which the plane of the figure is taken
+WINDOW_S = 10.0  # the end of the hold, in which amplitudes are measured
+RESTS = 1e-2  # distance that counts as none, relative to the r.m.s. distance of the starts from their mean
+CYCLE_TOLERANCE = 1e-7  # largest distance between a state and its return to the section, relative to the amplitude
+SHOWN_S = 10.0  # the beginning of the hold, from which the plane of the figure is computed
 
 
 @dataclass(frozen=True)
@@ -38,16 +36,16 @@ class Cycle:
     Attributes
     ----------
     period : float
-        In time steps; not a whole number.
+        In time steps; in general not a whole number.
     multipliers : (n_state - 1,) complex array
-        Floquet multipliers, largest modulus first, without the one along the orbit, which is 1. The cycle attracts when
-        all are inside the unit circle.
+        Floquet multipliers, largest modulus first, without the one along the orbit, which is 1. The cycle is attracting
+        if all are inside the unit circle.
     orbit : (n_steps, n_state) array
         States of one round, one time step apart.
     amplitude : float
         Root mean square distance of the orbit's states from their mean.
     return_error : float
-        Distance between a state of the section and its return.
+        Distance between a state on the Poincaré section and its return.
     """
 
     period: float
@@ -59,40 +57,44 @@ class Cycle:
 
 @labelled
 class EndStateResult(MappingResult):
-    """What a held delay ends in.
+    """Where the states of all locations end if a delay is held.
 
     Attributes
     ----------
     kind : str
-        'fixed point': all locations end in the same one, the location is forgotten. 'fixed points': they end, or creep,
-        in different places, the location is kept. 'cycle': all end on cycles. 'other': none of these, or not the same
-        for all locations.
+        'fixed point': all locations end in the same fixed point, so the location is forgotten. 'fixed points': they end
+        in different fixed points or slow places, so the location is kept. 'cycle': all end on cycles. 'other': none of
+        these.
     period_ms, amplitude : float
-        Of the cycle; period nan without one. The amplitude is the root mean square distance from the mean state;
-        without a cycle that of the last 10 s of the hold (mean over locations).
+        Of the (first) cycle. Without a cycle, the period is nan and the amplitude is that of the last 10 s of the hold
+        (mean over locations). An amplitude is the root mean square distance from the mean state.
     multipliers : (n_state - 1,) complex array or None
-        Floquet multipliers of the cycle, largest modulus first, without the one along it.
+        Floquet multipliers of the cycle, largest modulus first, without the one along the orbit.
     n_end_states : int
-        Different fixed points, or cycles, that locations end in.
+        Number of different fixed points, slow places, cycles or other end states.
     settle_s : float
-        When all locations are, for good, within 5 % of their initial distance of where they end; nan on a cycle.
+        Time in s from which on every location stays near its fixed point: within 5 % of the root mean square distance
+        of the starts from their mean. It is nan unless all locations end in fixed points.
     by_location : pandas.DataFrame
-        location_deg, kind ('fixed point', 'slow', 'cycle', 'other'), end_state (index), amplitude, end_residual.
+        Columns location_deg, kind ('fixed point', 'slow', 'cycle' or 'other'), end_state (index), amplitude and
+        end_residual.
     end_states : (n_locations, n_state) array
         States at the end of the hold.
     trajectories : (n_time, n_locations, 2) array
         The hold in the plane of the first two principal components of its first 10 s.
     fixed_points : (n, 2) array
-        Fixed points in that plane; fixed_points_stable (n,) bool.
+        Fixed points in that plane.
+    fixed_points_stable : (n,) bool array
     orbit : (n_steps, 2) array
-        The cycle in that plane, empty without one.
+        The cycle in that plane; empty without a cycle.
     spread : (n_time,) array
         Root mean square distance of the locations' states from their mean.
     explained : (2,) array
-        Share of the variance that the two components have.
+        Share of the variance along each of the two components.
     dt : float
-        ms.
+        Time step in ms.
     trained_delay_s : float
+        Time from the start of the epoch to the go signal in s; for the go epoch, its length.
     rule, epoch : str
     trial_num : int or None
     """
@@ -119,12 +121,12 @@ class EndStateResult(MappingResult):
 
     @property
     def data(self):
-        """{'kind', 'period_ms', 'amplitude', 'multipliers', 'n_end_states', 'settle_s'}."""
+        """The attributes kind, period_ms, amplitude, multipliers, n_end_states and settle_s as a dict."""
         names = ("kind", "period_ms", "amplitude", "multipliers", "n_end_states", "settle_s")
         return {name: getattr(self, name) for name in names}
 
     def to_frame(self):
-        """Return one row per location: by_location with period_ms and the kind of the whole.
+        """Return one row per location: by_location with the columns period_ms and kind_of_all.
 
         Returns
         -------
@@ -133,7 +135,7 @@ class EndStateResult(MappingResult):
         return self.by_location.assign(period_ms=self.period_ms, kind_of_all=self.kind)
 
     def plot(self):
-        """Draw the held delay in the plane of its first two components, and over time.
+        """Draw the held delay in the plane of its first two principal components, and against time.
 
         Returns
         -------
@@ -148,7 +150,7 @@ class EndStateResult(MappingResult):
 
 
 def _interpolation(theta):
-    """Return the weights of the steps -1, 0, 1, 2 for the time theta between steps 0 and 1, and their derivatives."""
+    """Return the weights of steps -1, 0, 1, 2 at the time theta between steps 0 and 1, and their derivatives."""
     t = theta
     weights = [
         -t * (t - 1) * (t - 2) / 6,
@@ -166,7 +168,7 @@ def _interpolation(theta):
 
 
 def _crossing(heights):
-    """Return the time between steps 0 and 1 at which heights of the steps -1, 0, 1, 2 above a plane are zero."""
+    """Return the time between steps 0 and 1 at which the height above a plane is zero, from those at -1, 0, 1, 2."""
     theta = heights[1] / (heights[1] - heights[2])
     for _ in range(8):
         weights, slopes = _interpolation(theta)
@@ -184,15 +186,16 @@ def first_return(network, drive, start, center, normal, n_expected):
     start : (n_state,) array
         On the plane, or near it.
     center, normal : (n_state,) arrays
-        The plane is normal @ (state - center) = 0, crossed upward.
+        The plane is normal @ (state - center) = 0. It is crossed from negative to positive values.
     n_expected : float
-        Steps of a round; returns before half of them do not count.
+        Expected number of steps per round. Returns before half of them do not count.
 
     Returns
     -------
     (state, derivative, period, orbit) or None
-        The state at the return (n_state,), its derivative with respect to `start` (n_state, n_state), the time in
-        steps, and the states of the round. None when it does not come back within twice the expected time.
+        The state at the return (n_state,), its derivative with respect to `start` (n_state, n_state), the time until
+        the return in steps, and the states of the round (n_steps, n_state). None if the network does not come back
+        within twice the expected time.
     """
     state, rows = start, np.eye(network.n_state)  # row i: derivative of the state in the direction i
     orbit, last = [start], deque([(start, rows)], maxlen=4)
@@ -203,7 +206,7 @@ def first_return(network, drive, start, center, normal, n_expected):
         orbit.append(state)
         last.append((state, rows))
         heights.append(normal @ (state - center))
-        now = t - 1  # the last step of which the two steps after it are known
+        now = t - 1  # the last step that is followed by two known steps
         if now > n_expected / 2 and heights[now] < 0 <= heights[now + 1]:
             break
     else:
@@ -225,12 +228,12 @@ def refine_cycle(network, drive, trajectory, max_iterations=12):
     network : Step
     drive : (n_drive,) array
     trajectory : (n_time, n_state) array
-        Several rounds, one time step apart.
+        States of several rounds, one time step apart.
 
     Returns
     -------
     Cycle or None
-        None when the trajectory does not come back to where it was, or Newton's method does not converge.
+        None if the trajectory does not come back to where it was, or if Newton's method does not converge.
     """
     center = trajectory.mean(axis=0)
     deviations = trajectory - center
@@ -244,7 +247,8 @@ def refine_cycle(network, drive, trajectory, max_iterations=12):
     times = np.array([up + _crossing(heights[up - 1 : up + 3]) for up in ups])
     crossings = [_interpolation(t - up)[0] @ trajectory[up - 1 : up + 3] for t, up in zip(times, ups, strict=True)]
     distances = np.linalg.norm(np.array(crossings[:-1]) - crossings[-1], axis=1)
-    nearest = np.flatnonzero(distances <= max(2 * distances.min(), 0.1 * amplitude))[-1]  # a round may cross often
+    # a round may cross the plane more than once: the last round starts at the latest crossing near the final one
+    nearest = np.flatnonzero(distances <= max(2 * distances.min(), 0.1 * amplitude))[-1]
     n_expected = times[-1] - times[nearest]
     if distances[nearest] > amplitude / 2:
         return None
@@ -262,8 +266,8 @@ def refine_cycle(network, drive, trajectory, max_iterations=12):
             return None
     else:
         return None
-    multipliers = sorted_eigenvalues(derivative)[:-1]  # the last one, zero, belongs to the direction along the orbit
-    lasts = np.ones(len(orbit))  # how long each state stands for: the round ends between two steps
+    multipliers = sorted_eigenvalues(derivative)[:-1]  # the last one is zero: the direction along the orbit
+    lasts = np.ones(len(orbit))  # steps that each state represents; the round ends between two steps
     lasts[[0, -1]] = (1 + period % 1) / 2
     mean = lasts @ orbit / period
     size = np.sqrt(lasts @ ((orbit - mean) ** 2).sum(axis=1) / period)
@@ -274,7 +278,7 @@ def refine_cycle(network, drive, trajectory, max_iterations=12):
 
 
 def compute_end_state(network, inputs, starts, dt, fixed_points=None, hold_s=HOLD_S, **labels):
-    """Hold an input for long from several states and say what they end in.
+    """Hold an input for a long time, starting from several states, and classify where they end.
 
     Parameters
     ----------
@@ -282,23 +286,29 @@ def compute_end_state(network, inputs, starts, dt, fixed_points=None, hold_s=HOL
     inputs : (n_input,) array
         The held input.
     starts : (n_locations, n_state) array
-        States at the start of the delay, evenly spaced locations.
+        States at the start of the delay for evenly spaced locations, at least two.
     dt : float
-        ms.
+        Time step in ms.
     fixed_points : FixedPointResult, optional
-        Shown in the figure.
+        Fixed points that the figure shows.
     hold_s : float
-    labels
-        trained_delay_s, rule, epoch, trial_num of the result.
+        Duration of the hold in s, at least 20.
+    **labels
+        Attributes trained_delay_s, rule, epoch and trial_num of the result.
 
     Returns
     -------
     EndStateResult
+
+    Raises
+    ------
+    ValueError
+        If `hold_s` is too short or not finite, or if there are fewer than two starts.
     """
     if not 2 * WINDOW_S <= hold_s < np.inf:
         raise ValueError(f"hold_s must be at least {2 * WINDOW_S:g} seconds, got {hold_s}.")
     if len(starts) < 2:
-        raise ValueError("An end state is looked for from at least 2 locations (n_locations).")
+        raise ValueError(f"An end state needs at least 2 locations (n_locations), got {len(starts)}.")
     drive, n_window = network.drive(inputs), int(WINDOW_S * 1000 / dt)
     held = network.hold(drive, starts, max(int(hold_s * 1000 / dt), 2 * n_window), keep_every=1)
     scale = rotation_size(starts) + np.finfo(float).tiny
@@ -345,7 +355,7 @@ def compute_end_state(network, inputs, starts, dt, fixed_points=None, hold_s=HOL
 
 
 def _classify(network, drive, held, n_window, near, has_near, scale):
-    """Say of each location what it ends in.
+    """Classify where each location ends.
 
     Parameters
     ----------
@@ -353,17 +363,19 @@ def _classify(network, drive, held, n_window, near, has_near, scale):
     drive : (n_drive,) array
     held : (n_time, n_locations, n_state) array
     n_window : int
-        Steps at the end that are looked at.
+        Length in steps of the last part of the hold. It is compared with the part of the same length before it.
     near : (n_locations, n_state) array
-        Fixed points found from the last states, where has_near (n_locations,) is true.
+        Fixed points that Newton's method found from the last states.
+    has_near : (n_locations,) bool array
+        Whether Newton's method converged.
     scale : float
-        Distance of the locations from each other at the start.
+        Root mean square distance of the starts from their mean.
 
     Returns
     -------
     kinds : list of str
     places : list of (str, int)
-        Which point or cycle it is.
+        Whether it is a point or a cycle, and its index among them.
     cycles : list of Cycle
     """
     window, before, ends = held[-n_window:], held[-2 * n_window : -n_window], held[-1]
@@ -387,7 +399,7 @@ def _classify(network, drive, held, n_window, near, has_near, scale):
             places.append(place(end, RESTS * scale))
             continue
         mean, amplitude = window[:, k].mean(axis=0), _amplitude(window[:, k, None])[0]
-        known = [  # cycles that it goes around: same mean to 5 % of the amplitude, same amplitude to 2 %
+        known = [  # cycles found before that it follows: same mean to 5 % of the amplitude, same amplitude to 2 %
             i
             for i, cycle in enumerate(cycles)
             if np.linalg.norm(mean - cycle.orbit.mean(axis=0)) <= 0.05 * cycle.amplitude
@@ -408,7 +420,7 @@ def _classify(network, drive, held, n_window, near, has_near, scale):
 
 
 def _amplitude(states):
-    """Return the root mean square distance over time from the mean state.
+    """Return the root mean square over time of the distance from the mean state.
 
     Parameters
     ----------
@@ -422,7 +434,7 @@ def _amplitude(states):
 
 
 def end_state_analysis(hp, model_dir, trial_num, rule, epoch="delay1", n_locations=8, hold_s=HOLD_S, save=True):
-    """Find out what a network ends in when a delay is held.
+    """Find out where the state of a network ends if a delay is held.
 
     Parameters
     ----------
@@ -430,11 +442,11 @@ def end_state_analysis(hp, model_dir, trial_num, rule, epoch="delay1", n_locatio
     model_dir : str
     trial_num : int
     rule, epoch : str
-        The epoch's input must be the same for all locations.
+        The input of the epoch must be the same for all locations.
     n_locations : int
-        Locations from whose states at the start of the epoch it is held.
+        Number of evenly spaced locations, at least 2. The hold starts from the state of each at the start of the epoch.
     hold_s : float
-        At least 20 s.
+        Duration of the hold in s, at least 20.
     save : bool
         Write the figure and the table (csv) into the figure folder of the rule and epoch.
 
@@ -445,9 +457,10 @@ def end_state_analysis(hp, model_dir, trial_num, rule, epoch="delay1", n_locatio
     Raises
     ------
     ValueError
-        For a rule that the network never saw, or an epoch that it does not have or whose input is not constant.
+        If the rule is not in the network's rule set, if the rule does not have the epoch or its input is not constant,
+        or if n_locations or hold_s is too small.
     FileNotFoundError
-        When there is no such checkpoint.
+        If there is no such checkpoint.
     """
     task = task_input(rule, hp, n_locations)
     inputs, steps = task.held(epoch), task.steps(epoch)
@@ -455,7 +468,7 @@ def end_state_analysis(hp, model_dir, trial_num, rule, epoch="delay1", n_locatio
     end = task.go if task.go > steps.start else steps.stop
     labels = {"rule": rule, "epoch": epoch, "trial_num": trial_num}
     labels["trained_delay_s"] = (end - steps.start) * task.dt / 1000
-    with threadpool_limits(1, user_api="blas"):  # the products are too small to be shared out
+    with threadpool_limits(1, user_api="blas"):  # the matrix products are too small for several threads
         states = network.run(task.inputs[: steps.stop])
         starts = states[steps.start - 1] if steps.start else np.zeros((n_locations, network.n_state))
         found = fixed_points_at(network, task, epoch, states, with_slow_points=False)

@@ -1,7 +1,7 @@
 """Fixed and slow points of a network under a held input, by Newton's method from many starts.
 
-After Sussillo & Barak, Neural Computation 25:626 (2013); names of saved arrays after Golub & Sussillo's
-FixedPointFinder, JOSS 3(31):1003 (2018).
+The method follows Sussillo & Barak, Neural Computation 25:626 (2013). The names of the saved arrays are those of
+FixedPointFinder (Golub & Sussillo, JOSS 3(31):1003, 2018).
 """
 
 import numpy as np
@@ -24,59 +24,60 @@ from rnn_maturation.figures import save_figure
 from rnn_maturation.files import atomic_write
 from rnn_maturation.model_directory import figure_dir
 
-TOLERANCE = 1e-9  # residual at which a start has converged
-SAME_POINT = 1e-5  # largest difference of any unit between two computations of one point
-SAME_SLOW_POINT = 1e-2  # the same of slow points: minima are found less sharply than zeros
-IS_LEVEL = 1e-3  # gradient of the residual's norm at a local minimum, per unit of activity; about 1 elsewhere
+TOLERANCE = 1e-9  # largest residual at which a start has converged
+SAME_POINT = 1e-5  # largest difference of any unit between two states that count as the same fixed point
+SAME_SLOW_POINT = 1e-2  # the same for slow points, because minima are located less precisely than zeros
+IS_LEVEL = 1e-3  # largest norm of the gradient of the residual at a local minimum; elsewhere it is about 1
 N_ATTEMPTS, MOVE_STEPS = 3, 25
 N_STARTS = 64
 MAX_ITERATIONS = 60
-SMALLEST_STEP = 1 / 1024  # of a line search; a start that would need a smaller one has stalled
-LINEAR_TOLERANCE, KRYLOV_VECTORS = (1e-4, 0.1), 24  # of the linear equations of a Newton step, relative
-PRECONDITIONED_AT = (0, 3, 8)  # iterations before which the shared preconditioner is made anew
-LATE_HOLD_S = 5.0  # how long the input is held for the starts that are late states
-RANDOM_RANGE = 1.5  # random states: each unit between its extremes in the epoch, stretched by this factor
+SMALLEST_STEP = 1 / 1024  # of the line search; a start that needs a smaller step has stalled
+LINEAR_TOLERANCE, KRYLOV_VECTORS = (1e-4, 0.1), 24  # for the linear equations of a Newton step; relative
+PRECONDITIONED_AT = (0, 3, 8)  # iterations before which the shared preconditioner is recomputed
+LATE_HOLD_S = 5.0  # how long the input is held to reach the late states among the starts
+RANDOM_RANGE = 1.5  # factor by which the range of each unit in the epoch is stretched for random states
 
 
 @labelled
 class FixedPointResult(MappingResult):
     """Fixed points of a network under one held input, the one nearest to the mean state of the epoch first.
 
-    As a mapping it has the arrays that FixedPointFinder's users know (see `data`).
+    As a mapping, it has the names of FixedPointFinder (see `data`).
 
     Attributes
     ----------
     states : (n, n_state) array
-        Fixed points; n is 0 when no start converged. n_state is the number of units, twice that for an LSTM.
+        Fixed points; n is 0 if none was found. n_state is the number of units, or twice that number for an LSTM.
     residuals : (n,) array
-        L2 norm of (F(h) - h) / alpha.
+        L2 norms of (F(h) - h) / alpha.
     eigenvalues : (n, n_state) complex array
-        Of the Jacobian of one time step, largest modulus first.
+        Eigenvalues of the Jacobian of one time step, largest modulus first.
     jacobians : (n, n_state, n_state) array
     n_starts, n_converged : int
-        Starts of Newton's method, and those that converged. One that did not says nothing: a search proves what it
-        finds, not that there is nothing else.
+        Number of starts of Newton's method, and of those that converged. The search proves that the points it finds
+        exist, but not that there are no others.
     memory_time_s, frequency_hz, pair_modulus : float
-        Of the leading complex pair of the first fixed point; nan when there is none, memory time infinite from a
-        modulus of 1 on.
+        Of the leading complex pair of the first fixed point; nan if there is none. The memory time is infinite if the
+        modulus is at least 1.
     largest_modulus, n_unstable : float, int
-        Of the first fixed point; nan and 0 when there is none.
+        Largest modulus and number of unstable eigenvalues of the first fixed point; nan and 0 if there is none.
     slow_points : (m, n_state) array
-        Local minima of the speed that are no fixed points.
+        Local minima of the speed that are not fixed points.
     slow_residuals : (m,) array
     starts : (n_starts, n_state) array
     reached : (n_starts,) int array
-        Index of the fixed point that each start led to, -1: none. With a search for slow points, starts that did not
-        converge are continued by a descent of the speed, which may find a fixed point too.
+        Index of the fixed point that each start led to, or -1. In a search for slow points, the speed is minimized from
+        the starts that did not converge, which may find a fixed point too.
     n_iterations : (n_starts,) int array
+        Number of Newton steps from each start.
     end_residuals : (n_starts,) array
-        Residual where the search from each start ended.
+        Residual at the end of Newton's method from each start.
     images : (n, n_state) array
         F(states).
     inputs : (n_input,) array
         The held input.
     dt : float
-        ms.
+        Time step in ms.
     rule, epoch : str
     trial_num : int or None
     """
@@ -102,7 +103,7 @@ class FixedPointResult(MappingResult):
 
     @property
     def pair(self):
-        """Leading complex pair of the first fixed point: the eigenvalue with a positive imaginary part, or nan."""
+        """Leading complex pair of the first fixed point: its eigenvalue with positive imaginary part; nan if none."""
         return leading_pair(self.eigenvalues[0]) if len(self.states) else NO_PAIR
 
     @property
@@ -112,17 +113,17 @@ class FixedPointResult(MappingResult):
 
     @property
     def memory_time_s(self):
-        """Memory time of the leading complex pair, s."""
+        """Memory time of the leading complex pair in s."""
         return memory_time_s(self.pair, self.dt)
 
     @property
     def frequency_hz(self):
-        """Frequency of the leading complex pair, Hz."""
+        """Frequency of the leading complex pair in Hz."""
         return frequency_hz(self.pair, self.dt)
 
     @property
     def largest_modulus(self):
-        """Largest modulus of an eigenvalue of the first fixed point."""
+        """Largest modulus of the eigenvalues of the first fixed point."""
         return float(abs(self.eigenvalues[0, 0])) if len(self.states) else np.nan
 
     @property
@@ -132,12 +133,13 @@ class FixedPointResult(MappingResult):
 
     @property
     def data(self):
-        """The arrays by FixedPointFinder's names, first axis fixed points.
+        """The result as a dict with the names of FixedPointFinder; the first axis of its arrays is fixed points.
 
-        xstar, F_xstar (n, n_state), x_init the first start that converged to it, inputs (n, n_input), cond_id (n,),
-        qstar (n,) = |F(x) - x|^2 / 2, dq (n,) its change in the last step (not kept: nan), n_iters (n,), J_xstar
-        (n, n_state, n_state), eigval_J_xstar (n, n_state), is_stable (n,); besides them residuals (n,), n_starts,
-        n_converged, slow_points, slow_residuals, dt_ms, rule, epoch, trial_num.
+        xstar, F_xstar (n, n_state); x_init (n, n_state), the first start that led to each point; inputs (n, n_input);
+        cond_id (n,); qstar (n,) = |F(x) - x|^2 / 2; dq (n,), its change in the last step, which is not known here
+        (nan); n_iters (n,); J_xstar (n, n_state, n_state); eigval_J_xstar (n, n_state); is_stable (n,). Further items
+        are residuals (n,), n_starts, n_converged, slow_points, slow_residuals, dt_ms, rule, epoch and trial_num (-1 if
+        there is none).
         """
         n = len(self.states)
         first = [int(np.flatnonzero(self.reached == point)[0]) for point in range(n)]
@@ -170,8 +172,8 @@ class FixedPointResult(MappingResult):
         Returns
         -------
         pandas.DataFrame
-            point, kind ('fixed point' or 'slow point'), residual, norm, n_starts_reached, n_unstable, largest_modulus,
-            pair_modulus, frequency_hz, memory_time_s.
+            Columns point (index), kind ('fixed point' or 'slow point'), residual, norm, n_starts_reached, n_unstable,
+            largest_modulus, pair_modulus, frequency_hz and memory_time_s. The last six are nan for slow points.
         """
         rows = []
         for point, (state, residual, values) in enumerate(
@@ -198,7 +200,7 @@ class FixedPointResult(MappingResult):
         return pd.DataFrame(rows, columns=[*columns, "frequency_hz", "memory_time_s"])
 
     def plot(self):
-        """Draw the eigenvalues in the complex plane, and the points in the plane of the starts.
+        """Draw the eigenvalues in the complex plane, and the points among the starts (first two principal components).
 
         Returns
         -------
@@ -215,11 +217,11 @@ class FixedPointResult(MappingResult):
 def newton(network, drive, starts):
     """Run Newton's method with a line search from all starts at once.
 
-    It stalls where no step makes the residual smaller: at a singular Jacobian, or a slow point.
+    A start stalls where no step makes the residual smaller: where its Jacobian is singular, or at a slow point.
 
-    The linear equations of a step are solved by GMRES (Newton-Krylov): for all starts together each of its iterations
-    is one matrix product, and the inverse Jacobian at the best state so far is the preconditioner of all. The
-    directions are those of Newton's method, as exact as the distance from a fixed point demands and in float32; states
+    The linear equations of a step are solved by GMRES (Newton-Krylov method). One of its iterations is one matrix
+    product for all starts together, and all starts share a preconditioner: the inverse Jacobian of the residual at the
+    best state so far. The directions are float32 and only as exact as the distance from a fixed point requires; states
     and residuals are float64.
 
     Parameters
@@ -232,9 +234,9 @@ def newton(network, drive, starts):
     -------
     states : (n_starts, n_state) array
     residuals : (n_starts,) array
-        L2 norms; a start has converged where it is at most `TOLERANCE`.
+        L2 norms; a start has converged if its norm is at most `TOLERANCE`.
     n_iterations : (n_starts,) int array
-        Newton steps.
+        Number of Newton steps.
     """
     states = np.array(starts, dtype=float)
     residuals = network.residual(states, drive)
@@ -275,12 +277,13 @@ def newton(network, drive, starts):
 def _newton_directions(jacobian, residuals, preconditioner):
     """Solve jacobian(d) = -residual for each row by GMRES with a right preconditioner: (n_starts, n_state).
 
-    The farther a start is from a fixed point, the less exactly: to a relative error of its residual, at most 0.1.
+    The largest relative error of a row's linear equations is the norm of its residual, clipped to `LINEAR_TOLERANCE`:
+    far from a fixed point, the solution need not be exact. There are at most `KRYLOV_VECTORS` iterations.
 
     Parameters
     ----------
     jacobian : callable
-        Applies each start's own Jacobian to its row.
+        Applies the Jacobian of each start to its row of a (n_starts, n_state) array.
     residuals : (n_starts, n_state) array
     preconditioner : (n_state, n_state) array
     """
@@ -302,19 +305,21 @@ def _newton_directions(jacobian, residuals, preconditioner):
         hessenberg[:, : k + 1, k], hessenberg[:, k + 1, k] = overlap, length
         basis[:, k + 1] = image / np.maximum(length, np.finfo(length.dtype).tiny)[:, None]
         if k % 3 < 2 and k < n_vectors - 1:
-            continue  # the small least-squares problems are solved now and then
+            continue  # the small least-squares problems are solved at every third vector only
         q, r = np.linalg.qr(hessenberg[:, : k + 2, : k + 1])
-        reached = 1 - (q[:, 0, :] ** 2).sum(axis=1)  # squared residual of the linear equations, relative
+        reached = 1 - (q[:, 0, :] ** 2).sum(axis=1)  # squared relative residual of the linear equations
         if (reached < tolerated).all():
             break
     diagonal = np.einsum("skk->sk", r)
-    diagonal[abs(diagonal) < 1e-13] = 1e-13  # a direction that is already there
+    diagonal[abs(diagonal) < 1e-13] = 1e-13  # the basis already had this direction
     weights = np.linalg.solve(r, q[:, 0, :, None])
     return norms * (weights.astype(residuals.dtype).swapaxes(1, 2) @ searched[:, : k + 1])[:, 0]
 
 
 def descend(network, drive, states):
-    """Descend the speed by Levenberg and Marquardt's method from states where Newton's method stalled.
+    """Minimize the speed by the Levenberg-Marquardt method, starting where Newton's method stalled.
+
+    The speed is the norm of the residual.
 
     Parameters
     ----------
@@ -327,7 +332,7 @@ def descend(network, drive, states):
     ends : (n, n_state) array
     residuals : (n,) array
     is_minimum : (n,) bool array
-        The gradient of the residual's norm is zero, to `IS_LEVEL`.
+        Whether the gradient of the speed is at most `IS_LEVEL`.
     """
     ends, residuals, is_minimum = [], [], []
     for state in states:
@@ -345,7 +350,7 @@ def descend(network, drive, states):
 
 
 def _distinct(states, difference):
-    """Group states: lists of indices, the first one of each standing for a point."""
+    """Return groups of indices: each state differs from the first of its group by at most `difference` in any unit."""
     groups = []
     for k, state in enumerate(states):
         same = [group for group in groups if np.abs(state - states[group[0]]).max() <= difference]
@@ -359,8 +364,8 @@ def _distinct(states, difference):
 def compute_fixed_points(network, inputs, starts, reference=None, with_slow_points=True, **labels):
     """Find the fixed points of a network under a held input.
 
-    A start from which `newton` stalls moves along the network's own dynamics for `MOVE_STEPS` steps and is tried again,
-    up to `N_ATTEMPTS` times in all.
+    A start from which `newton` does not converge is moved along the network's own dynamics for `MOVE_STEPS` steps and
+    tried again; there are at most `N_ATTEMPTS` attempts in all.
 
     Parameters
     ----------
@@ -371,9 +376,9 @@ def compute_fixed_points(network, inputs, starts, reference=None, with_slow_poin
     reference : (n_state,) array, optional
         Fixed points are sorted by their distance from it; default: the mean of the starts.
     with_slow_points : bool
-        Look for slow points where starts stalled (a fraction of a second for each).
-    labels
-        dt (ms), rule, epoch, trial_num of the result.
+        Also search for slow points, from the starts that did not converge.
+    **labels
+        Attributes dt (ms), rule, epoch and trial_num of the result.
 
     Returns
     -------
@@ -427,7 +432,7 @@ def compute_fixed_points(network, inputs, starts, reference=None, with_slow_poin
 
 
 def starts_of(network, task, epoch, states, n_starts=N_STARTS, seed=0):
-    """Choose starts for the search: half of them states of the epoch, the others late, random, and the origin.
+    """Choose the starts of the search: states of the epoch, late states of a long hold, the origin and random states.
 
     Parameters
     ----------
@@ -437,10 +442,10 @@ def starts_of(network, task, epoch, states, n_starts=N_STARTS, seed=0):
     states : (n_time, n_locations, n_state) array
         Noise-free trials at all locations.
     n_starts : int
-        At least 4: half are states of the epoch (evenly over times, going through the locations), a quarter late states
-        of a long hold of the epoch's input, one the origin, the others random.
+        At least 4. Half are states of the epoch (evenly spaced times, cycling through the locations), a quarter are
+        late states of a long hold of the epoch's input, one is the origin, and the others are random.
     seed : int
-        Of the random states: each unit uniform between its extremes in the epoch, stretched by half.
+        Seed of the random states. Each unit is uniform over its range in the epoch, stretched by `RANDOM_RANGE`.
 
     Returns
     -------
@@ -465,7 +470,9 @@ def starts_of(network, task, epoch, states, n_starts=N_STARTS, seed=0):
 
 
 def fixed_points_at(network, task, epoch, states, n_starts=N_STARTS, with_slow_points=True, trial_num=None):
-    """Find the fixed points of a network under an epoch's input, from its trials in all directions.
+    """Find the fixed points of a network under an epoch's input, with starts from its noise-free trials.
+
+    The starts are taken from about 8 of the directions, the reference state (mean over the epoch) from all.
 
     Parameters
     ----------
@@ -473,9 +480,9 @@ def fixed_points_at(network, task, epoch, states, n_starts=N_STARTS, with_slow_p
     task : TaskInput
     epoch : str
     states : (n_time, n_directions, n_state) array
-        What ``network.run(task.inputs)`` gives.
+        States of the trials, at least up to the end of the epoch, as `network.run` returns them.
     n_starts, with_slow_points, trial_num
-        As in `starts_of`, `compute_fixed_points`, `FixedPointResult`.
+        As in `starts_of`, `compute_fixed_points` and `FixedPointResult`.
 
     Returns
     -------
@@ -489,7 +496,7 @@ def fixed_points_at(network, task, epoch, states, n_starts=N_STARTS, with_slow_p
 
 
 def fixed_point_analysis(hp, model_dir, trial_num, rule, epoch="delay1", n_starts=N_STARTS, save=True):
-    """Find the fixed points of a checkpoint's network under the input of an epoch, and their eigenvalues.
+    """Find the fixed points of a checkpoint's network under the input of an epoch, and the eigenvalues there.
 
     Parameters
     ----------
@@ -497,28 +504,30 @@ def fixed_point_analysis(hp, model_dir, trial_num, rule, epoch="delay1", n_start
     model_dir : str
     trial_num : int
     rule, epoch : str
-        The epoch's input must be the same for all locations: fixation, a delay, or the time after the go signal.
+        The input of the epoch must be the same for all locations, as in fixation, in a delay or after the go signal.
     n_starts : int
+        Number of starts of the search, at least 4.
     save : bool
-        Write fixed_points_<trial number>.npz (arrays by FixedPointFinder's names) and the figure into the figure folder
-        of the rule and epoch.
+        Write fixed_points_<trial number>.npz (with FixedPointFinder's names) and the figure into the figure folder of
+        the rule and epoch.
 
     Returns
     -------
     FixedPointResult
-        Without fixed points when no start converged.
+        It has no fixed points if none was found.
 
     Raises
     ------
     ValueError
-        For a rule that the network never saw, or an epoch that it does not have or whose input is not constant.
+        If the rule is not in the network's rule set, if the rule does not have the epoch or its input is not constant,
+        or if n_starts is below 4.
     FileNotFoundError
-        When there is no such checkpoint.
+        If there is no such checkpoint.
     """
     task = task_input(rule, hp, hp["n_eachring"])
     task.held(epoch)
     network = network_at(hp, model_dir, trial_num)
-    with threadpool_limits(1, user_api="blas"):  # the products are too small to be shared out
+    with threadpool_limits(1, user_api="blas"):  # the matrix products are too small for several threads
         result = fixed_points_at(network, task, epoch, network.run(task.inputs), n_starts, trial_num=trial_num)
     if save:
         folder = figure_dir(model_dir, rule, epoch)
