@@ -1,6 +1,6 @@
-"""What each rule loses when groups of units are silenced, beside as many random units.
+"""Measure the performance of each rule after groups of units are silenced, and after as many random units are.
 
-After Driscoll, Shenoy & Sussillo, Nature Neuroscience 27:1349 (2024), who lesion clusters of units.
+The idea is from Driscoll, Shenoy & Sussillo, Nature Neuroscience 27:1349 (2024), who lesion clusters of units.
 """
 
 import numpy as np
@@ -39,12 +39,13 @@ class LesionResult(TableResult):
     Attributes
     ----------
     data : pandas.DataFrame
-        trial; stage; group; n_units; rule; performance after silencing the group (nan for an empty one); random_mean,
-        random_min, random_max over draws of as many random units; intact, the performance without a lesion. Noise is
-        off; a performance is the share of directions answered correctly.
+        Columns trial; stage; group; n_units; rule; performance after silencing the group; random_mean, random_min and
+        random_max of the performance after silencing as many random units, over the draws; intact, the performance
+        without a lesion. Noise is off, and performance is the share of directions answered correctly. For an empty
+        group, all performances but intact are nan.
     n_directions, n_draws : int
     group_rule, epoch : str
-        Where selectivity and rotation are taken from.
+        Rule and epoch by which the units were grouped.
     """
 
     data: pd.DataFrame
@@ -54,7 +55,7 @@ class LesionResult(TableResult):
     epoch: str
 
     def plot(self):
-        """Draw performance as a matrix of groups and rules for each stage.
+        """Draw the performance of each stage as a matrix, groups by rules.
 
         Returns
         -------
@@ -66,7 +67,7 @@ class LesionResult(TableResult):
 
 
 def compute_lesions(network, tasks, groups, n_draws=N_DRAWS, seed=0):
-    """Silence groups of units and as many random ones.
+    """Measure performance after silencing groups of units, and after silencing as many random units.
 
     Parameters
     ----------
@@ -74,13 +75,14 @@ def compute_lesions(network, tasks, groups, n_draws=N_DRAWS, seed=0):
     tasks : {rule: TaskInput}
     groups : {name: int array of units}
     n_draws : int
-        Random groups beside each; they are the same for groups of one size, and for all rules.
+        Number of random groups for each size of a group. All rules and all groups of this size share them.
     seed : int
+        Seed of the random groups.
 
     Returns
     -------
     pandas.DataFrame
-        group, n_units, rule, performance, random_mean, random_min, random_max, intact.
+        Columns group, n_units, rule, performance, random_mean, random_min, random_max and intact, see `LesionResult`.
     """
 
     def performance(lesioned, task):
@@ -113,11 +115,11 @@ def compute_lesions(network, tasks, groups, n_draws=N_DRAWS, seed=0):
 
 
 def unit_groups(hp, model_dir, trial_num, network, rule, epoch):
-    """Return groups of units of a checkpoint, {one of `GROUPS`: int array of units}.
+    """Return the groups of units of a checkpoint, {name in `GROUPS`: int array of units}.
 
-    Selective, excited, inhibited and mixed units are those of `generate_neuron_info` (the last three in `epoch`). The
-    halves of the rotation are split at the median participation in the leading complex pair; they are empty when there
-    is no fixed point with a complex pair.
+    Selective, excited, inhibited and mixed units are defined as in `generate_neuron_info`; except for 'selective in
+    stim1', they are those of `epoch`. 'more' and 'less in the rotation' are the units above and below the median
+    participation in the leading complex pair of the first fixed point. Both are empty without such a pair.
     """
     info, activity = task_info(hp, model_dir, rule), Get_H(hp, model_dir, trial_num, rule)
     conditions = activity, info["in_loc"], info["epoch_info"]
@@ -147,22 +149,22 @@ def lesion_analysis(
     n_draws=N_DRAWS,
     save=True,
 ):
-    """Measure each rule's performance after silencing groups of units, and as many random units.
+    """Measure the performance of each rule after silencing groups of units, and after silencing as many random units.
 
     Parameters
     ----------
     hp, log : dict
     model_dir : str
     trial_list : range, list, tuple, array or stage dict
-        Checkpoints; a stage dict's are those of `group_rule`. A checkpoint takes some seconds.
+        Checkpoints, which take some seconds each; of a stage dict, those of `group_rule`.
     rules : list of str
         Rules whose performance is measured.
     group_rule, epoch : str
-        The rule and delay by which units are grouped.
+        The rule and epoch by which units are grouped.
     n_directions : int
-        Trials of each measurement.
+        Number of evenly spaced directions, with one trial each, in every measurement.
     n_draws : int
-        Random groups beside each group.
+        Number of random groups for each size of a group.
     save : bool
         Write the figure and the table (csv) into the figure folder of the rule and epoch.
 
@@ -173,9 +175,10 @@ def lesion_analysis(
     Raises
     ------
     ValueError
-        For an unknown rule, an epoch without a constant input, or a checkpoint that the log does not have.
+        If a rule is unknown, no rule is given, the input of the epoch is not constant, n_draws is below 1, or the log
+        lacks a checkpoint.
     FileNotFoundError
-        When none of the checkpoints is on disk. Some missing: one warning.
+        If none of the checkpoints is on disk. If only some are missing, a warning names them.
     """
     check_whole_number("n_draws", n_draws)
     tasks = {rule: task_input(rule, hp, n_directions) for rule in as_list(rules)}

@@ -1,4 +1,4 @@
-"""Whether the rotation carries the location: kicks in its plane, and the plane taken away."""
+"""Test whether the rotation carries the location, with kicks in its plane and by removing the plane."""
 
 import numpy as np
 import pandas as pd
@@ -21,21 +21,21 @@ N_RANDOM_PLANES = 5
 
 @labelled
 class PerturbationResult(TableResult):
-    """Kicks in the plane of the rotation and the plane removed, beside random planes.
+    """Effects of kicks in the plane of the rotation and of removing the plane, compared with random planes.
 
     Attributes
     ----------
     data : pandas.DataFrame
-        One row per perturbation. manipulation ('kick' or 'removed'); plane ('rotation', 'random', 'principal', 'mode',
-        'random mode' or 'none', see `compute_perturbation`); draw (of random planes); rule; time_ms of a kick from the
-        start of the delay (nan for 'removed'); shift_deg, the circular mean over directions of how far a kick moves the
-        saccade (nan for 'removed'); performance.
+        One row per perturbation. Columns manipulation ('kick' or 'removed'); plane ('rotation', 'random', 'principal',
+        'mode', 'random mode' or 'none', see `compute_perturbation`); draw, the number of the random plane; rule;
+        time_ms, the time of a kick after the start of the delay; shift_deg, the circular mean over directions of the
+        angle by which a kick moves the saccade; performance. time_ms and shift_deg are nan for 'removed'.
     kick_deg : float
-        Angle by which a kick advances the rotation.
+        Angle by which a kick advances the rotation, in degrees.
     pair_modulus, frequency_hz : float
-        Of the rotation.
+        Modulus and frequency of the leading complex pair, which is the rotation.
     rule, epoch : str
-        Of the delay in which the rotation is and the kicks are given.
+        Rule and delay in which the network was kicked.
     trial_num : int or None
     """
 
@@ -48,7 +48,7 @@ class PerturbationResult(TableResult):
     trial_num: int | None = None
 
     def plot(self):
-        """Draw the shift of the saccade over the time of the kick, and performance with planes removed.
+        """Draw the shift of the saccade against the time of the kick, and the performance with planes removed.
 
         Returns
         -------
@@ -60,17 +60,17 @@ class PerturbationResult(TableResult):
 
 
 def random_planes(n_state, n_planes, seed=0):
-    """Return orthonormal bases of random planes, (n_planes, n_state, 2)."""
+    """Return orthonormal bases of random planes as a (n_planes, n_state, 2) array."""
     rng = np.random.default_rng(seed)
     return np.linalg.qr(rng.standard_normal((n_planes, n_state, 2)))[0]
 
 
 def compute_kicks(network, task, epoch, jacobian, kick_deg=KICK_DEG, every_ms=KICK_EVERY_MS, planes=()):
-    """Advance the rotation at times of a delay and see how far the saccade moves.
+    """Advance the rotation at several times of a delay, and measure how far the saccade moves.
 
-    A kick takes what a direction's state differs by from the mean over directions, as far as it lies in the leading
-    complex pair, and turns it by an angle: as if the rotation were ahead by that much. In a random plane a kick has the
-    same length.
+    A kick turns the component of the leading complex pair by an angle, as if the rotation were ahead by this angle. It
+    acts on the deviation of each direction's state from the mean over directions. A kick in a random plane has the same
+    length.
 
     Parameters
     ----------
@@ -78,17 +78,18 @@ def compute_kicks(network, task, epoch, jacobian, kick_deg=KICK_DEG, every_ms=KI
     task : TaskInput
     epoch : str
     jacobian : (n_state, n_state) array
-        Of a step at the fixed point of the delay.
+        Jacobian of one time step at the fixed point of the delay.
     kick_deg : float
+        Angle in degrees.
     every_ms : float
-        Between the times at which kicks are tried.
+        Interval between the times of the kicks, in ms.
     planes : sequence of (n_state, 2) arrays
         Orthonormal bases of random planes.
 
     Returns
     -------
     pandas.DataFrame
-        plane, draw, time_ms, shift_deg, performance.
+        Columns plane, draw, time_ms, shift_deg and performance, see `PerturbationResult`.
     """
     _, right, left = rotation(jacobian)
     basis = plane(jacobian)
@@ -112,16 +113,17 @@ def compute_kicks(network, task, epoch, jacobian, kick_deg=KICK_DEG, every_ms=KI
 
 
 def compute_removal(network, task, basis, reader=None):
-    """Remove what differs between directions in a plane after every step of the trial; the share of correct saccades.
+    """Return the share of correct saccades if differences between directions in a plane are removed at every step.
 
     Parameters
     ----------
     network : Step
     task : TaskInput
     basis : (n_state, k) array
-        Directions that are removed.
+        Vectors along which the states' deviations from their mean over directions are removed, in the whole trial.
     reader : (n_state, k) array, optional
-        Reads how much of each direction there is; default: the basis itself, which must then be orthonormal.
+        Vectors whose products with the deviations say how much of each basis vector is removed; default: the basis,
+        which must then be orthonormal.
 
     Returns
     -------
@@ -135,19 +137,23 @@ def compute_removal(network, task, basis, reader=None):
 def compute_perturbation(network, task, epoch, tasks, kick_deg=KICK_DEG, n_planes=N_RANDOM_PLANES, trial_num=None):
     """Kick a network in the plane of its rotation, and remove that plane.
 
-    What is removed: 'rotation', the orthogonal projection on the plane of the pair; 'principal', that on the first two
-    principal components of what differs between directions in the delay; 'random', that on random planes. 'mode' takes
-    away the pair's component as the dynamics define it: it is read by the left eigenvectors, which also take what other
-    modes have along them (an oblique projection). 'random mode': projections as oblique as that in random directions.
+    Five kinds of components are removed, each from the deviations of the states from their mean over directions:
+
+    - 'rotation': the orthogonal projection onto the plane of the leading complex pair;
+    - 'principal': that onto the first two principal components of these deviations in the delay;
+    - 'random': that onto random planes;
+    - 'mode': the component of the pair in the linearized dynamics of the delay. It is read with the left eigenvectors
+      and removed along the right ones, which is an oblique projection onto the same plane as that of 'rotation';
+    - 'random mode': the projection of 'mode', turned into random orientations.
 
     Parameters
     ----------
     network : Step
     task : TaskInput
-        Of the rule whose delay has the rotation.
+        Input of the rule in whose delay the network is kicked.
     epoch : str
     tasks : {rule: TaskInput}
-        Rules tried with planes removed.
+        Rules whose performance is measured with planes removed.
     kick_deg, n_planes, trial_num
         As for `perturbation_analysis`.
 
@@ -158,19 +164,20 @@ def compute_perturbation(network, task, epoch, tasks, kick_deg=KICK_DEG, n_plane
     Raises
     ------
     ValueError
-        When no fixed point with a complex pair of eigenvalues was found.
+        If no fixed point was found, if the one nearest to the mean state of the epoch has no complex pair of
+        eigenvalues, or if kick_deg or n_planes is not allowed.
     """
     states = network.run(task.inputs)
     found = fixed_points_at(network, task, epoch, states, with_slow_points=False)
     if np.isnan(found.pair):
         raise ValueError(
-            f"Checkpoint {trial_num} has {len(found.states)} fixed points in {epoch} of {task.rule} "
-            f"({found.n_converged} of {found.n_starts} starts converged), none with a complex pair of "
-            "eigenvalues: there is no rotation to perturb. Choose another checkpoint; eigenvalue_growth_analysis shows "
-            "where there is one."
+            f"Checkpoint {trial_num} has no rotation to perturb in {epoch} of {task.rule}: of {len(found.states)} fixed "
+            f"points ({found.n_converged} of {found.n_starts} starts converged), the first has no complex pair of "
+            "eigenvalues. Choose another checkpoint; the column pair_modulus of eigenvalue_growth_analysis shows where "
+            "there is a pair."
         )
     if not 0 < abs(kick_deg) <= 180:
-        raise ValueError(f"kick_deg must be an angle up to 180 degrees and not 0, got {kick_deg}.")
+        raise ValueError(f"kick_deg must be between -180 and 180 degrees and not 0, got {kick_deg}.")
     planes = random_planes(network.n_state, check_whole_number("n_planes", n_planes))
     kicks = compute_kicks(network, task, epoch, found.jacobians[0], kick_deg, planes=planes)
     tables = [kicks.assign(manipulation="kick", rule=task.rule)]
@@ -182,9 +189,8 @@ def compute_perturbation(network, task, epoch, tasks, kick_deg=KICK_DEG, n_plane
     removed = [("none", 0, np.zeros((network.n_state, 2)), None), ("rotation", 0, plane(found.jacobians[0]), None)]
     removed += [("principal", 0, principal, None), ("mode", 0, mode, reader)]
     for draw, (basis, other) in enumerate(zip(planes, random_planes(network.n_state, n_planes, seed=1), strict=True)):
-        turned = (
-            np.linalg.qr(np.concatenate([basis, other], axis=1))[0] @ spanned.T
-        )  # mode and reader keep their angles
+        # mode and reader are turned together, so that the angles between them stay the same
+        turned = np.linalg.qr(np.concatenate([basis, other], axis=1))[0] @ spanned.T
         removed += [("random", draw, basis, None), ("random mode", draw, turned @ mode, turned @ reader)]
     for name, of_rule in tasks.items():
         rows = [
@@ -217,14 +223,15 @@ def perturbation_analysis(
     model_dir : str
     trial_num : int
     rule, epoch : str
-        The delay whose fixed point has the rotation and in which kicks are given.
+        The rule and the delay in which the network is kicked.
     rules : list of str, optional
-        Rules tried with planes removed; default: all that the network was trained on.
+        Rules whose performance is measured with planes removed; default: all that the network was trained on.
     kick_deg : float
-        Angle by which a kick advances the rotation.
+        Angle by which a kick advances the rotation, in degrees.
     n_directions : int
+        Number of evenly spaced directions, with one trial each.
     n_planes : int
-        Random planes beside that of the rotation.
+        Number of random planes for comparison.
     save : bool
         Write the figure and the table (csv) into the figure folder of the rule and epoch.
 
@@ -235,17 +242,16 @@ def perturbation_analysis(
     Raises
     ------
     ValueError
-        For an unknown rule, an epoch that is no delay after the stimulus, or when no fixed point with a complex pair of
-        eigenvalues was found.
+        If a rule is unknown, the epoch is not a delay after the stimulus, or `compute_perturbation` raises one.
     FileNotFoundError
-        When there is no such checkpoint.
+        If there is no such checkpoint.
     """
     task = task_input(rule, hp, n_directions)
     task.trained_delay_steps(epoch)
     rules = as_list(hp.get("rules", [rule]) if rules is None else rules)
     tasks = {name: task_input(name, hp, n_directions) for name in rules}
     network = network_at(hp, model_dir, trial_num)
-    with threadpool_limits(1, user_api="blas"):  # the products are too small to be shared out
+    with threadpool_limits(1, user_api="blas"):  # the matrix products are too small for several threads
         result = compute_perturbation(network, task, epoch, tasks, kick_deg, n_planes, trial_num)
     if save:
         save_table(result, model_dir, rule, epoch, f"{rule}_{epoch}_{trial_num}_perturbation")

@@ -1,4 +1,4 @@
-"""Where the dynamics analyses write what they found."""
+"""Write the figure and the table of a dynamics analysis."""
 
 from rnn_maturation.figures import save_figure
 from rnn_maturation.model_directory import atomic_write, figure_dir
@@ -13,7 +13,7 @@ def save_table(result, model_dir, rule, epoch, name):
     model_dir : str
     rule, epoch : str or None
     name : str
-        Of the files, without ending.
+        Name of the files, without the ending.
     """
     folder = figure_dir(model_dir, rule, epoch)
     save_figure(result.plot(), folder / name)

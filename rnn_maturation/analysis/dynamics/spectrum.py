@@ -1,4 +1,4 @@
-"""Eigenvalues of one time step: memory times, frequencies, the leading complex pair and its plane."""
+"""Eigenvalues of the Jacobian of one time step: memory times, frequencies, the leading complex pair and its plane."""
 
 import numpy as np
 from scipy import linalg
@@ -9,19 +9,19 @@ NO_PAIR = np.complex128(complex(np.nan, np.nan))
 
 
 def sorted_eigenvalues(jacobian):
-    """Return the eigenvalues of a matrix, largest modulus first; of a conjugate pair the upper one comes first."""
+    """Return the eigenvalues of a matrix, largest modulus first, and positive before negative imaginary parts."""
     values = np.linalg.eigvals(jacobian).astype(complex)
     return values[np.lexsort((-values.imag, -np.round(abs(values), 12)))]
 
 
 def leading_pair(eigenvalues):
-    """Return the complex eigenvalue of the largest modulus, the upper one of its pair; nan when all are real."""
+    """Return the complex eigenvalue with the largest modulus and positive imaginary part; nan if all are real."""
     upper = eigenvalues[eigenvalues.imag > IS_COMPLEX]
     return upper[np.argmax(abs(upper))] if len(upper) else NO_PAIR
 
 
 def memory_time_s(eigenvalue, dt):
-    """Return -dt / ln|eigenvalue| in seconds, dt in ms: infinite from a modulus of 1 on; nan of nan."""
+    """Return -dt / ln|eigenvalue| in s (dt in ms): infinite if the modulus is at least 1, nan if it is nan."""
     modulus = abs(eigenvalue)
     if np.isnan(modulus):
         return np.nan
@@ -31,38 +31,38 @@ def memory_time_s(eigenvalue, dt):
 
 
 def frequency_hz(eigenvalue, dt):
-    """Return |arg eigenvalue| / (2 pi dt) in Hz, dt in ms."""
+    """Return |arg eigenvalue| / (2 pi dt) in Hz (dt in ms)."""
     return float(abs(np.angle(eigenvalue)) / (2 * np.pi * dt / 1000))
 
 
 def rotation(jacobian):
-    """Return the leading complex pair of a Jacobian with its directions.
+    """Return the leading complex pair of a Jacobian, with its right and left eigenvectors.
 
     Returns
     -------
     eigenvalue : complex
-        The upper one of the pair.
+        The one with positive imaginary part.
     right, left : (n_state,) complex arrays
         J right = eigenvalue right, left J = eigenvalue left, left @ right = 1. A deviation d from the fixed point has
-        the component z = left @ d in the pair, which a step multiplies by the eigenvalue; the deviation that belongs
-        to z is 2 Re(z right).
+        the component z = left @ d in the pair. A step multiplies z by the eigenvalue. The part of d that belongs to z
+        is 2 Re(z right).
 
     Raises
     ------
     ValueError
-        When all eigenvalues are real.
+        If all eigenvalues are real.
     """
     values, left, right = linalg.eig(jacobian, left=True, right=True)
     pair = leading_pair(values)
     if np.isnan(pair):
-        raise ValueError("No eigenvalue of this fixed point is complex: there is no rotation to look at.")
+        raise ValueError("No eigenvalue of this fixed point is complex: there is no rotation to analyze.")
     k = int(np.argmin(abs(values - pair)))
     right, left = right[:, k], left[:, k].conj()
     return pair, right, left / (left @ right)
 
 
 def participation(jacobian):
-    """Return each unit's participation in the leading complex pair: |left * right|, (n_state,), with the sum 1."""
+    """Return the participation of each state variable in the leading complex pair, |left * right| (n_state,), sum 1."""
     _, right, left = rotation(jacobian)
     share = abs(left * right)
     return share / share.sum()
@@ -75,7 +75,7 @@ def plane(jacobian):
 
 
 def participation_ratio(activity):
-    """Return the dimensionality of activity, (sum of variances)^2 / sum of squared variances over principal axes.
+    """Return the participation ratio: (sum of variances)^2 / sum of squared variances along the principal axes.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def participation_ratio(activity):
     Returns
     -------
     float
-        From 1 to n_units; nan when nothing varies.
+        The dimensionality of activity, from 1 to n_units; nan if nothing varies.
     """
     flat = np.asarray(activity, dtype=float).reshape(-1, np.shape(activity)[-1])
     covariance = np.cov(flat, rowvar=False, bias=True).reshape(flat.shape[1], -1)
@@ -93,7 +93,7 @@ def participation_ratio(activity):
 
 
 def rotation_size(states):
-    """Return the root mean square over directions of the distance of states (n_directions, n_units) from their mean."""
+    """Return the root mean square distance of states (n_directions, n_units) from their mean over directions."""
     return float(np.sqrt(((states - states.mean(axis=0)) ** 2).sum(axis=1).mean()))
 
 
