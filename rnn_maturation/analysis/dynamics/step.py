@@ -1,8 +1,8 @@
-"""One time step of a trained network as a function of its state, in float64 and without noise, and its derivative.
+"""Compute one noise-free time step of a trained network as a function of its state, and its derivative, in float64.
 
-All dynamics analyses rest on the step F: state(t + dt) = F(state(t)) at a constant input. A network is read from the
-arrays of a checkpoint; no TensorFlow graph is built. The state of a leaky RNN, a leaky GRU and a GRU is the activity h
-(N numbers), that of an LSTM is h followed by the cells c (2 N numbers).
+All dynamics analyses use the step F: state(t + dt) = F(state(t)) at a constant input. A network is read from the arrays
+of a checkpoint; no TensorFlow graph is built. The state of a leaky RNN, a leaky GRU or a GRU is the activity h (N
+numbers); that of an LSTM is h followed by the cells c (2 N numbers).
 """
 
 import copy
@@ -11,6 +11,7 @@ import numpy as np
 from scipy import special
 
 from rnn_maturation.checkpoint import read_checkpoint
+from rnn_maturation.checks import quoted
 from rnn_maturation.model_directory import checkpoint_dir
 
 # ------------------------------------------------------------------------------------------------------- activations
@@ -22,7 +23,7 @@ def _positive(z):
 
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
-_FUNCTIONS = {  # those of recurrence.ACTIVATIONS, with their derivatives
+_FUNCTIONS = {  # the functions of recurrence.ACTIVATIONS, with their derivatives
     "softplus": (lambda z: np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))), special.expit),
     "relu": (lambda z: np.maximum(z, 0), _positive),
     "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
@@ -32,7 +33,7 @@ _FUNCTIONS = {  # those of recurrence.ACTIVATIONS, with their derivatives
     "relu+": (lambda z: np.maximum(z + 1, 0), lambda z: _positive(z + 1)),
     "sigmoid": (special.expit, lambda z: special.expit(z) * special.expit(-z)),
 }
-_TENSORFLOW_ONLY = {  # further names of tf.nn, which gated networks may have; their derivatives are numeric
+_TENSORFLOW_ONLY = {  # further functions of tf.nn for gated networks; derivatives are numerical
     "relu6": lambda z: np.clip(z, 0, 6),
     "leaky_relu": lambda z: np.where(z > 0, z, 0.2 * z),
     "selu": lambda z: _SELU_SCALE * np.where(z > 0, z, _SELU_ALPHA * np.expm1(np.minimum(z, 0))),
@@ -65,14 +66,15 @@ class Step:
     w_h : (n_units, n_drive) array
         Recurrent weights, all gates side by side.
     bias : (n_drive,) array
-    w_out, b_out : (n_units, n_output), (n_output,) arrays
+    w_out, b_out : (n_units, n_output) and (n_output,) arrays
+        Weights and bias of the output.
     activation : str
         A key of `ACTIVATIONS`.
     alpha : float
-        dt / tau for the leaky networks, 1 for the others: the residual of a state is divided by it, so that
-        tolerances do not depend on dt.
+        dt / tau for leaky networks, 1 for the others. The residual of a state is divided by it, so that tolerances
+        do not depend on dt.
     least_squares : bool
-        The output is a sigmoid; False: a softmax.
+        If True, the output is a sigmoid; otherwise it is a softmax.
 
     Attributes
     ----------
@@ -84,7 +86,7 @@ class Step:
     def __init__(self, w_x, w_h, bias, w_out, b_out, activation="softplus", alpha=1.0, least_squares=True):
         if activation not in ACTIVATIONS:
             raise ValueError(
-                f"No derivative of activation {activation!r} is known: choose from {', '.join(ACTIVATIONS)}."
+                f"No derivative of activation {quoted(activation)} is known: choose from {', '.join(ACTIVATIONS)}."
             )
         self.w_x, self.w_h, self.bias = (np.asarray(a, dtype=float) for a in (w_x, w_h, bias))
         self.w_out, self.b_out = np.asarray(w_out, dtype=float), np.asarray(b_out, dtype=float)
@@ -94,7 +96,7 @@ class Step:
         self.n_state = self.states_per_unit * self.n_units
 
     def drive(self, inputs):
-        """Return what inputs (..., n_input) add to the total input of units and gates: (..., n_drive)."""
+        """Return the input of units and gates (..., n_drive) that comes from inputs (..., n_input) and the bias."""
         return np.asarray(inputs, dtype=float) @ self.w_x + self.bias
 
     def step(self, states, drive):
@@ -102,15 +104,15 @@ class Step:
         raise NotImplementedError
 
     def differential(self, states, drive):
-        """Return the derivative of `step` at states as a function: directions (..., n_state) to their images."""
+        """Return the derivative of `step` at states, as a function that maps vectors (..., n_state) to their images."""
         raise NotImplementedError
 
     def residual(self, states, drive):
-        """Return (step(state) - state) / alpha: zero at a fixed point; for the leaky RNN f(z) - h."""
+        """Return (step(state) - state) / alpha, which is zero at a fixed point; for the leaky RNN it is f(z) - h."""
         return (self.step(states, drive) - states) / self.alpha
 
     def jacobian(self, state, drive):
-        """Return the derivative of `step` at one state (n_state,) as a matrix: rows are outputs, columns inputs."""
+        """Return the Jacobian matrix of `step` at one state (n_state,): rows are outputs, columns are inputs."""
         return self.differential(state[None], drive)(np.eye(self.n_state)).T
 
     def output(self, states):
@@ -125,9 +127,9 @@ class Step:
         ----------
         inputs : (n_time, n_trials, n_input) array
         states : (n_trials, n_state) array, optional
-            Before the first step; default: at rest, all zero.
+            States before the first step; default: zero.
         change : callable, optional
-            change(t, states) gives the states that replace those after step t, for perturbations.
+            ``change(t, states)`` returns the states that replace those after step t (used for perturbations).
         """
         n_time, n_trials = inputs.shape[:2]
         visited = np.empty((n_time, n_trials, self.n_state))
@@ -135,7 +137,7 @@ class Step:
         if states is None:
             states = np.zeros((1, self.n_state))
             differs = (inputs != inputs[:, :1]).any(axis=(1, 2))
-            n_shared = int(differs.argmax()) if differs.any() else n_time  # trials are one until their inputs differ
+            n_shared = int(differs.argmax()) if differs.any() else n_time  # one state for all until inputs differ
         for t in range(n_time):
             if t == n_shared and len(states) != n_trials:
                 states = np.repeat(states, n_trials, axis=0)
@@ -145,7 +147,7 @@ class Step:
         return visited
 
     def hold(self, drive, states, n_steps, keep_every=None):
-        """Return the states after n_steps of one constant drive; with keep_every, all visited at that interval.
+        """Return the states after n_steps with a constant drive or, with keep_every, the states at every such interval.
 
         Parameters
         ----------
@@ -153,6 +155,7 @@ class Step:
         states : (n_trials, n_state) array
         n_steps : int
         keep_every : int, optional
+            Interval in steps.
 
         Returns
         -------
@@ -166,13 +169,13 @@ class Step:
         return np.array(visited) if keep_every else states
 
     def in_single_precision(self):
-        """Return the same network with float32 weights, for derivatives where four digits are enough."""
+        """Return the same network with float32 recurrent weights, for derivatives that need only four digits."""
         network = copy.copy(self)
         network.w_h = self.w_h.astype(np.float32)
         return network
 
     def silenced(self, units):
-        """Return the same network without the outgoing recurrent and output weights of some units."""
+        """Return the same network with the recurrent and output weights from the given units set to zero."""
         network = copy.copy(self)
         network.w_h, network.w_out = self.w_h.copy(), self.w_out.copy()
         network.w_h[units], network.w_out[units] = 0, 0
@@ -195,9 +198,10 @@ class LeakyStep(Step):
 
 
 class GRUStep(Step):
-    """GRU and, with leaky=True, leaky GRU; the drive has the gates r, u and then the candidate c.
+    """GRU, or leaky GRU if leaky is True. The drive has the gates r and u, followed by the candidate c.
 
-    r, u = sigmoid(...), c = f(x W + (r h) W + b). GRU: h' = u h + (1 - u) c. Leaky: h' = (1 - alpha u) h + alpha u c.
+    r, u = sigmoid(x W_x + h W_h + b), c = f(x W_x + (r h) W_h + b), each with its own weights.
+    GRU: h' = u h + (1 - u) c. Leaky GRU: h' = (1 - alpha u) h + alpha u c.
     """
 
     def __init__(self, *arguments, leaky=False, **settings):
@@ -231,7 +235,7 @@ class GRUStep(Step):
 
 
 class LSTMStep(Step):
-    """LSTM; the drive has the gates i, j, f, o in this order, the forget gate with 1 added to it."""
+    """LSTM. The drive has the gates i, j, f, o in this order; the step adds 1 to the input of the forget gate f."""
 
     states_per_unit = 2
 
@@ -262,14 +266,14 @@ class LSTMStep(Step):
 
 
 def weights_of(hp, model_dir, trial_num):
-    """Return the arrays of a checkpoint, {name: float64 array}.
+    """Return the floating-point arrays of a checkpoint, {name: float64 array}.
 
     Raises
     ------
     FileNotFoundError
-        When there is no such checkpoint.
+        If there is no such checkpoint.
     ValueError
-        When it is damaged.
+        If the checkpoint is damaged.
     """
     arrays = read_checkpoint(checkpoint_dir(model_dir, trial_num))
     return {name: array.astype(float) for name, array in arrays.items() if array.dtype.kind == "f"}
@@ -287,9 +291,9 @@ def network_at(hp, model_dir, trial_num):
     Raises
     ------
     FileNotFoundError
-        When there is no such checkpoint.
+        If there is no such checkpoint.
     ValueError
-        When it is damaged, or of another network than hp says.
+        If the checkpoint is damaged, or if its network is not the one that hp describes.
     """
     weights = weights_of(hp, model_dir, trial_num)
     try:
@@ -298,19 +302,19 @@ def network_at(hp, model_dir, trial_num):
         found = (len(network.w_x), network.n_units, len(network.b_out))
     except (KeyError, ValueError) as error:
         raise ValueError(
-            f"The checkpoint {trial_num} in {model_dir} is not of the network that hp describes ({error}): give the hp "
-            "of this run, as load_hp reads it."
+            f"Checkpoint {trial_num} in {model_dir} does not contain the network that hp describes ({error}): give the "
+            "hp of this run, as load_hp reads it."
         ) from error
     if found != expected:
         raise ValueError(
-            f"The checkpoint {trial_num} in {model_dir} has {found} inputs, units and outputs, hp says {expected}: "
+            f"Checkpoint {trial_num} in {model_dir} has {found} inputs, units and outputs, but hp says {expected}: "
             "give the hp of this run, as load_hp reads it."
         )
     return network
 
 
 def network_of(hp, weights):
-    """Return the `Step` that hyper-parameters and the arrays of a checkpoint, {name: array}, describe."""
+    """Return the `Step` of hyper-parameters and the arrays of a checkpoint, {name: array}."""
     n_in, rnn_type, separate = hp["n_input"], hp["rnn_type"], hp["rnn_type"] == "LeakyRNN" and hp["use_separate_input"]
     settings = {"activation": hp["activation"], "least_squares": hp["loss_type"] == "lsq"}
     names = ("output/kernel", "output/bias") if separate else ("output/weights", "output/biases")

@@ -12,10 +12,10 @@ N_DIRECTIONS = 64
 
 
 class _EvenlySpaced(np.random.RandomState):
-    """Draws evenly spaced directions for the trials of a batch, and the middle one of several choices.
+    """Random generator whose `rand` returns evenly spaced numbers and whose `choice` returns the middle option.
 
-    Random trials draw their directions first, as rand(n_trials); the distractor's offset, drawn with choice, is then
-    the opposite direction. All else is drawn as a generator of seed 0 draws it.
+    The directions of random trials are drawn with rand(n_trials). The offset of a distractor is drawn with choice, so
+    that the distractor is opposite to the stimulus. All other methods draw random numbers as usual.
     """
 
     def rand(self, *shape):
@@ -29,18 +29,18 @@ class _EvenlySpaced(np.random.RandomState):
 
 @dataclass(frozen=True)
 class TaskInput:
-    """Input of a rule's noise-free trials, one trial per direction.
+    """Input of the noise-free trials of a rule, one trial per direction.
 
     Attributes
     ----------
     rule : str
     inputs : (n_time, n_directions, n_input) float64 array
     targets : (n_directions,) array
-        Direction of the correct saccade, rad.
+        Direction of the correct saccade in rad.
     epochs : {epoch: (start, end)}
         In steps.
     dt : float
-        Step, ms.
+        Time step in ms.
     """
 
     rule: str
@@ -56,11 +56,11 @@ class TaskInput:
 
     @property
     def go(self):
-        """Step at which the response is due."""
+        """Step of the go signal."""
         return self.epochs["go1"][0]
 
     def steps(self, epoch):
-        """Return the steps of an epoch as a slice with integer ends; ValueError when the rule does not have it."""
+        """Return the steps of an epoch as a slice with integer ends; raise a ValueError if the rule lacks the epoch."""
         return slice(*epoch_steps({"epoch_info": self.epochs}, self.rule, epoch).indices(len(self.inputs))[:2])
 
     def held(self, epoch):
@@ -69,7 +69,7 @@ class TaskInput:
         Raises
         ------
         ValueError
-            When the rule does not have the epoch, or its input depends on time or on the location shown.
+            If the rule does not have the epoch, or if the input of the epoch depends on time or on the location shown.
         """
         steps = self.steps(epoch)
         inputs = self.inputs[steps]
@@ -81,7 +81,7 @@ class TaskInput:
             ]
             raise ValueError(
                 f"The input of epoch {epoch!r} of rule {self.rule} is not the same for all locations and times: "
-                f"there is nothing to hold. Choose one of {', '.join(constant)}."
+                f"there is nothing to hold. Choose one of the epochs {', '.join(constant)}."
             )
         return inputs[0, 0]
 
@@ -91,7 +91,7 @@ class TaskInput:
         Raises
         ------
         ValueError
-            When the epoch is no delay between stimulus and response.
+            If the epoch is not a delay between stimulus and response.
         """
         start = self.steps(epoch).start
         self.held(epoch)
@@ -113,33 +113,35 @@ def task_input(rule, hp, n_directions=N_DIRECTIONS):
     rule : str
     hp : dict
     n_directions : int
-        Trials; their first stimuli are at 0, 2 pi / n_directions, …; a distractor is opposite to the stimulus. Where
-        the response follows from something else that a task draws, targets are not evenly spaced.
+        Number of directions, with one trial each. The first stimuli are at 0, 2 pi / n_directions, … A distractor is
+        opposite to the stimulus. If the response depends on something else that the task draws, the targets are not
+        evenly spaced.
 
     Raises
     ------
     ValueError
-        For a rule that the network never saw.
+        If the rule is not in the network's rule set.
     """
     even = {**hp, "rng": _EvenlySpaced(0)}
-    trial = generate_evaluation(rule, even, n_directions, n_batches=1, noise_on=False)  # durations: those of the row
+    # generate_evaluation takes the durations in the row of the task, even if the task draws durations in training
+    trial = generate_evaluation(rule, even, n_directions, n_batches=1, noise_on=False)
     return TaskInput(rule, trial.x.astype(float), trial.y_loc[-1].astype(float), dict(trial.epochs), hp["dt"])
 
 
 def saccades(output, targets):
-    """Judge the network's output at the end of trials.
+    """Judge the output of the network at the end of trials.
 
     Parameters
     ----------
     output : (n_trials, n_output) array
         Fixation first, then the ring.
     targets : (n_trials,) array
-        rad.
+        Direction of the correct saccade in rad.
 
     Returns
     -------
     correct : (n_trials,) array of 0 and 1
-        The fixation output is off and the saccade within 36 degrees of its target.
+        1 if the fixation output is off and the saccade is within 36 degrees of its target.
     error_deg : (n_trials,) array
         Signed angle from the target to the saccade, -180 to 180 degrees.
     """
