@@ -11,7 +11,7 @@ from rnn_maturation.figures import STAGE_COLORS, STAGE_MARKERS, STYLE, _location
 from rnn_maturation.network import CHANCE
 from rnn_maturation.task import rule_name
 
-LONGEST_SHOWN_S = 20  # memory time; longer ones, and those without end, are drawn above it
+LONGEST_SHOWN_S = 20  # longest memory time on the axis; longer and infinite ones are drawn above it
 ROTATION_COLOR, RANDOM_COLOR, PRINCIPAL_COLOR, MODE_COLOR = "#c8191e", "0.6", "#1f5fd0", "#e69f00"
 
 
@@ -26,7 +26,7 @@ def _seconds(value):
 
 
 def _spectrum(ax, eigenvalues, dt, color, title):
-    """Draw eigenvalues in the complex plane with the unit circle; the leading complex pair in color."""
+    """Draw eigenvalues and the unit circle in the complex plane, with the leading complex pair in color."""
     angle = np.linspace(0, 2 * np.pi, 200)
     ax.plot(np.cos(angle), np.sin(angle), color="0.75", linewidth=0.8, zorder=0)
     ax.plot(eigenvalues.real, eigenvalues.imag, ".", color="0.55", markersize=3, markeredgewidth=0)
@@ -41,7 +41,7 @@ def _spectrum(ax, eigenvalues, dt, color, title):
 
 
 def fixed_points(result):
-    """Draw the eigenvalues of the fixed points, and the points among the starts (`fixed_point_analysis`)."""
+    """Draw the eigenvalues at the fixed points, and the points among the starts (`fixed_point_analysis`)."""
     with _new_figure(1, 2, (8.4, 4.0)) as (figure, (left, right)):
         angle = np.linspace(0, 2 * np.pi, 200)
         left.plot(np.cos(angle), np.sin(angle), color="0.75", linewidth=0.8, zorder=0)
@@ -63,7 +63,7 @@ def fixed_points(result):
         failed = ~(result.end_residuals <= TOLERANCE)
         right.plot(*starts[~failed].T, ".", color="0.7", label=f"{(~failed).sum()} starts that converged")
         if failed.any():
-            right.plot(*starts[failed].T, "x", color="#d55e00", label=f"{failed.sum()} starts that did not")
+            right.plot(*starts[failed].T, "x", color="#d55e00", label=f"{failed.sum()} starts that did not converge")
         if len(slow):
             right.plot(*slow.T, "D", color="#e69f00", label=f"{len(slow)} slow points")
         for k, (point, values) in enumerate(zip(points, result.eigenvalues, strict=True)):
@@ -78,7 +78,7 @@ def fixed_points(result):
 
 
 def eigenvalue_growth(result):
-    """Draw memory time and performance against trials, and four spectra (`eigenvalue_growth_analysis`)."""
+    """Draw memory time and performance against training trials, and four spectra (`eigenvalue_growth_analysis`)."""
     table = result.data
     trials, memory = table.trial / 1000, table.memory_time_s.to_numpy(dtype=float)
     with matplotlib.rc_context(STYLE):
@@ -168,7 +168,7 @@ def delay_generalization(result):
 
 
 def end_state(result):
-    """Draw a held delay in the plane of its first components and over time (`end_state_analysis`)."""
+    """Draw a held delay in the plane of its first principal components and against time (`end_state_analysis`)."""
     n_time, n_locations, _ = result.trajectories.shape
     seconds = (np.arange(n_time) + 1) * result.dt / 1000
     colors = _location_colors(n_locations)
@@ -206,14 +206,14 @@ def end_state(result):
             ylim=(min(low, result.spread.max() / 20), 2 * result.spread.max()),
             xlim=(0, seconds[-1]),
             xlabel="Time of the held delay (s)",
-            ylabel="Distance between\nlocations (r.m.s.)",
+            ylabel="Distance of locations\nfrom their mean (r.m.s.)",
         )
         figure.suptitle(_title(result, "Held delay"), fontsize=10)
     return figure
 
 
 def lesions(result):
-    """Draw performance after silencing groups of units, groups by rules, for each stage (`lesion_analysis`)."""
+    """Draw performance after silencing groups of units: one matrix per stage, groups by rules (`lesion_analysis`)."""
     table = result.data
     stages = [stage for stage in STAGE_COLORS if stage in set(table.stage)]
     groups, rules = list(dict.fromkeys(table.group)), list(dict.fromkeys(table.rule))
@@ -256,7 +256,7 @@ def lesions(result):
 
 
 def perturbation(result):
-    """Draw how far kicks move the saccade, and performance with planes removed (`perturbation_analysis`)."""
+    """Draw how far kicks move the saccade, and the performance with planes removed (`perturbation_analysis`)."""
     table = result.data
     kicks, removed = table[table.manipulation == "kick"], table[table.manipulation == "removed"]
     with _new_figure(1, 2, (10.4, 4.0), width_ratios=[1, 1.5]) as (figure, (left, right)):
@@ -277,11 +277,11 @@ def perturbation(result):
         rules = list(dict.fromkeys(removed.rule))
         kinds = {
             "none": ("nothing removed", "0.2"),
-            "principal": ("first two components of the delay", PRINCIPAL_COLOR),
+            "principal": ("first two principal components of the delay", PRINCIPAL_COLOR),
             "rotation": ("plane of the rotation", ROTATION_COLOR),
             "random": ("random planes, mean and range", RANDOM_COLOR),
-            "mode": ("mode of the rotation (oblique)", MODE_COLOR),
-            "random mode": ("random, as oblique, mean and range", "0.8"),
+            "mode": ("rotation, oblique projection", MODE_COLOR),
+            "random mode": ("random oblique projections, mean and range", "0.8"),
         }
         for k, (kind, (label, color)) in enumerate(kinds.items()):
             of_kind = removed[removed.plane == kind].groupby("rule").performance.agg(["mean", "min", "max"]).loc[rules]

@@ -172,9 +172,9 @@ def compute_perturbation(network, task, epoch, tasks, kick_deg=KICK_DEG, n_plane
     if np.isnan(found.pair):
         raise ValueError(
             f"Checkpoint {trial_num} has no rotation to perturb in {epoch} of {task.rule}: of {len(found.states)} "
-            f"fixed points ({found.n_converged} of {found.n_starts} starts converged), the first has no complex pair of "
-            "eigenvalues. Choose another checkpoint; the column pair_modulus of eigenvalue_growth_analysis shows where "
-            "there is a pair."
+            f"fixed points ({found.n_converged} of {found.n_starts} starts converged), the first has no complex pair "
+            "of eigenvalues. Choose another checkpoint; the column pair_modulus of eigenvalue_growth_analysis shows "
+            "where there is a pair."
         )
     if not 0 < abs(kick_deg) <= 180:
         raise ValueError(f"kick_deg must be between -180 and 180 degrees and not 0, got {kick_deg}.")
