@@ -1,8 +1,8 @@
-"""What the report reads of a run: its log, and activity, saccades, population codes and dynamics at checkpoints.
+"""Read from a run what the report needs: its log, and activity, saccades, population codes and dynamics at checkpoints.
 
-Nothing is written to the model directory, so that a run may be on a disk that cannot be written to. Of its files, only
-hp.json, log.json, the checkpoints and kept activity are read: neuron_info files made with other criteria do not matter.
-What earlier analyses of the same process computed at a checkpoint is not computed again (`analysis.memory`).
+Nothing is written to the model directory, so the run may be on a read-only disk. Only hp.json, log.json, the
+checkpoints and saved activity are read; neuron_info files made with other criteria have no influence. What earlier
+analyses in the same process computed at a checkpoint is not computed again (`analysis.memory`).
 """
 
 from contextlib import suppress
@@ -42,33 +42,32 @@ from rnn_maturation.task import rule_name
 
 ANTI_SACCADE_RULES = ("overlap", "zero_gap", "gap", "gap500")
 DELAYED_RULES = ("odr", "odrd")
-PLATEAU_TOP = CHANCE + 0.05  # smoothed performance at the end of the plateau
-MATURE_TRIALS = MAX_STAGE_CHECKPOINTS * PAPER_INTERVAL  # followed after maturity
-FEWEST_CHECKPOINTS = 2  # of a stage
-BEHAVIOR_CHECKPOINTS = 4  # of a stage
-DISTRACTOR_TRIALS = 16  # of each pair of cue and distractor
+PLATEAU_TOP = CHANCE + 0.05  # largest smoothed performance on the plateau
+MATURE_TRIALS = MAX_STAGE_CHECKPOINTS * PAPER_INTERVAL  # training trials after maturity that are used
+FEWEST_CHECKPOINTS = 2  # per stage
+BEHAVIOR_CHECKPOINTS = 4  # maximum per stage
+DISTRACTOR_TRIALS = 16  # per pair of cue and distractor
 EPOCHS = {"odr": ("stim1", "delay1"), "odrd": ("stim1", "delay2")} | {rule: ("stim1",) for rule in ANTI_SACCADE_RULES}
 DECODER_WINDOW_MS, DECODER_STRIDE_MS, DECODER_HELD_OUT = 200, 60, 4
-HELD_DELAYS_MS = (1000, 1500, 2000)  # some of delay_generalization.DELAYS_MS
-DYNAMICS_CHECKPOINTS = 40  # before, on and after the plateau, each
-PLATEAU_END_TRIALS = (
-    10 * PAPER_INTERVAL
-)  # no checkpoint later than so many after it is taken for that of the plateau's end
+HELD_DELAYS_MS = (1000, 1500, 2000)  # must be among delay_generalization.DELAYS_MS
+DYNAMICS_CHECKPOINTS = 40  # maximum in each of three periods: before, on and after the plateau
+# a checkpoint on disk stands for the end of the plateau only if it is at most this many trials later
+PLATEAU_END_TRIALS = 10 * PAPER_INTERVAL
 
 
 class TrainedRun:
-    """A trained run and the checkpoints of it that the report uses.
+    """A trained run, and those of its checkpoints that the report uses.
 
     Parameters
     ----------
     model_dir : str
     checkpoints_per_stage : int
-        At most so many of each rule and stage, evenly spread.
+        Maximum number of checkpoints per rule and stage, evenly spread.
 
     Raises
     ------
     FileNotFoundError
-        When hp.json or log.json is missing.
+        If hp.json or log.json is missing.
     """
 
     def __init__(self, model_dir, checkpoints_per_stage=40):
@@ -83,7 +82,7 @@ class TrainedRun:
     # ------------------------------------------------------------------------------------------------- from the log
 
     def trained(self, rules, fewest=None):
-        """Return those of the rules that were trained; NotDecidable when they are fewer than so many (default: all)."""
+        """Return which of the rules were trained; raise NotDecidable if they are fewer than `fewest` (default: all)."""
         trained = [rule for rule in rules if rule in self.rules]
         if fewest is None and len(trained) < len(rules):
             raise NotDecidable(f"not trained on {', '.join(rule for rule in rules if rule not in trained)}")
@@ -97,37 +96,41 @@ class TrainedRun:
         return np.asarray(self.log[f"perf_{rule}"], dtype=float)
 
     def crossing(self, rule, stage):
-        """Return the position of the evaluation from which smoothed performance first reaches a stage's level.
-
-        None when it never does.
-        """
+        """Return the position in the log at which smoothed performance first reaches the level of a stage, or None."""
         return first_reaching(self.performance(rule), self.hp[f"{stage}_target_perf"])
 
     def thousand_trials(self, position):
-        """Return the number of trials at an evaluation, in thousands; nan when the position is None."""
+        """Return the number of trials at a position in the log, in thousands; nan if the position is None."""
         return np.nan if position is None else self.log["trials"][position] / 1000
 
     def plateau(self, rule):
-        """Return the positions of the evaluations between which a delayed rule waits.
+        """Return the positions in the log at which the plateau of a delayed rule begins and ends.
 
-        The plateau begins when smoothed performance of the last anti-saccade rule reaches the mature level, and ends
-        when that of the rule reaches the early level.
+        It begins when smoothed performance of the last anti-saccade rule reaches the mature level, and ends when
+        smoothed performance of the delayed rule reaches the early level.
 
         Returns
         -------
         (int, int or None)
-            The end is None when the rule never rises.
+            The end is None if the rule never reaches the early level.
+
+        Raises
+        ------
+        NotDecidable
+            If an anti-saccade rule was trained but never became mature, or if none was trained.
         """
         mature = [self.crossing(anti, "mature") for anti in self.trained(ANTI_SACCADE_RULES, 1)]
         if None in mature:
-            raise NotDecidable("it is counted from the maturity of all anti-saccade rules, which was not reached")
+            raise NotDecidable(
+                "the plateau is counted from the maturity of all anti-saccade rules, which was not reached"
+            )
         return max(mature), self.crossing(rule, "early")
 
     # ---------------------------------------------------------------------------------------- stages of checkpoints
 
     @cached_property
     def stages(self):
-        """{rule: {stage: trial numbers}} of the checkpoints in use, those of the rule's maturation."""
+        """{rule: {stage: trial numbers}} of the checkpoints that the report uses; see `maturation_course`."""
         ranges = {}
         for rule in self.rules:
             course = maturation_course(self.log["trials"], self.performance(rule), self.hp)
@@ -135,12 +138,12 @@ class TrainedRun:
         return spread_over(ranges, self.checkpoints_per_stage)
 
     def need_risen(self, rule):
-        """Raise NotDecidable when a rule was not trained or its smoothed performance never reached the early level."""
+        """Raise NotDecidable if a rule was not trained or its smoothed performance never reached the early level."""
         if self.crossing(rule, "early") is None:
             raise NotDecidable(f"{rule} never rose to the early level")
 
     def need_stages(self, rule, stages=STAGES):
-        """Return {stage: trial numbers} of a rule; NotDecidable when one of those asked for lacks checkpoints."""
+        """Return {stage: trial numbers} of a rule; raise NotDecidable if one of the stages has too few checkpoints."""
         self.need_risen(rule)
         found = self.stages[rule]
         for stage in stages:
@@ -166,7 +169,7 @@ class TrainedRun:
         return test_trials(self.hp, rule).epochs
 
     def conditions(self, rule):
-        """Return the locations and epochs of a rule's test trials as `conditions.task_info` does, from no file."""
+        """Return the locations and epochs of a rule's test trials as `conditions.task_info` does, but read no file."""
         return trial_conditions(rule, test_trials(self.hp, rule))
 
     def units(self, rule, epoch):
@@ -175,8 +178,9 @@ class TrainedRun:
         Returns
         -------
         {trial number: dict}
-            'units', 'preferred' (n,): the units selective in the epoch and their preferred locations; 'psths'
-            (n, n_time); 'rates' (n, n_locations).
+            'units' (n,), the units selective in the epoch; 'preferred' (n,), their preferred locations; 'psths'
+            (n, n_time), their activity at the preferred location; 'rates' (n, n_locations), their mean activity in the
+            epoch at each location.
         """
         self.need_risen(rule)
         if rule not in self._units:
@@ -186,7 +190,7 @@ class TrainedRun:
         return {trial: of_epochs[epoch] for trial, of_epochs in self._units[rule].items()}
 
     def units_at(self, rule, trial_num):
-        """Return {epoch: selective units} at one checkpoint, see `units`."""
+        """Return {epoch: selective units} at one checkpoint; see `units`."""
         conditions = self.conditions(rule)
         fixation = slice(*conditions["epoch_info"]["fix1"])
         means, infos = checkpoint_summary(
@@ -201,7 +205,7 @@ class TrainedRun:
         return found
 
     def psths(self, rule, epoch):
-        """Return {trial number: (n_units, n_time)}, as `gen_PSTH_log` does."""
+        """Return {trial number: (n_units, n_time) array of activity}, as `gen_PSTH_log` does."""
         return {trial: found["psths"] for trial, found in self.units(rule, epoch).items()}
 
     def period_means(self, rule, epoch, period):
@@ -212,14 +216,14 @@ class TrainedRun:
         rule, epoch : str
             The units are those selective in the epoch.
         period : str or (start, end)
-            An epoch, or ms of the trial.
+            An epoch, or times in ms from the start of the trial.
         """
         steps = window_steps(self.hp, {"epoch_info": self.epochs(rule)}, rule, period)
         return {trial: mean_over_units(psths)[steps].mean() for trial, psths in self.psths(rule, epoch).items()}
 
     @cached_property
     def shared_units(self):
-        """{trial number: (units cue-selective in ODR and ODR+d, same location, different)}, ODR's checkpoints."""
+        """{trial number of ODR: numbers of units cue-selective in ODR and ODR+d (all, same, different location)}."""
         self.need_stages("odr")
         self.trained(["odrd"])
         odr = self.units("odr", "stim1")
@@ -231,7 +235,7 @@ class TrainedRun:
 
     @cached_property
     def distractor(self):
-        """{trial number: (n_distances,) performance in ODR+d} by the distance between distractor and cue."""
+        """{trial number: (n_distances,) performance in ODR+d}, by the distance between distractor and cue."""
         n_ring = self.hp["n_eachring"]
         pairs = [[f"test-{i}-{j}" for j in range(n_ring)] for i in range(n_ring)]
         inputs, targets = noisy_inputs(self.hp, "odrd", pairs)
@@ -257,7 +261,7 @@ class TrainedRun:
 
     @cached_property
     def decoder(self):
-        """Leak-free `DecoderResult` of mature ODR."""
+        """`DecoderResult` of mature ODR, with no trial used for both training and test."""
         conditions = self.conditions("odr")
         settings = self.hp["dt"], *self.decoder_steps, DECODER_HELD_OUT, "everywhere", conditions["epoch_info"]
         activity = Get_H(self.hp, self.model_dir, self.mature_odr, "odr")
@@ -266,7 +270,7 @@ class TrainedRun:
 
     @property
     def decoder_steps(self):
-        """Length of the decoder's windows and distance between their starts, in steps."""
+        """Length of the decoder's windows, and distance between their starts, in steps."""
         dt = self.hp["dt"]
         if DECODER_STRIDE_MS % dt or DECODER_WINDOW_MS % dt:
             raise NotDecidable(f"dt = {dt:g} ms does not divide {DECODER_STRIDE_MS} and {DECODER_WINDOW_MS} ms")
@@ -282,18 +286,19 @@ class TrainedRun:
     # ---------------------------------------------------------------------------------------- dynamics of ODR's delay
 
     def first_on_disk(self, reached, within=np.inf):
-        """Return the trial number of the first checkpoint on disk at whose evaluation a condition on ODR holds.
+        """Return the trial number of the first checkpoint on disk at which a condition on ODR's performance holds.
 
         Parameters
         ----------
         reached : (n_evaluations,) array of bool
+            Whether the condition holds at each evaluation in the log.
         within : int, optional
-            At most so many trials after the first evaluation at which it holds.
+            Largest number of trials between the first evaluation at which the condition holds and the checkpoint.
 
         Raises
         ------
         NotDecidable
-            There is no such evaluation or checkpoint.
+            If there is no such evaluation or checkpoint.
         """
         trials = [trial for trial, holds in zip(self.log["trials"], reached, strict=True) if holds]
         if not trials:
@@ -306,18 +311,18 @@ class TrainedRun:
 
     @cached_property
     def first_risen_odr(self):
-        """Trial number of the first checkpoint with smoothed ODR at the early level: the plateau's end."""
+        """Trial number of the first checkpoint on disk with smoothed ODR at the early level: the end of the plateau."""
         reached = smooth(self.performance("odr"), GROWTH_WINDOW) >= self.hp["early_target_perf"]
         return self.first_on_disk(reached, PLATEAU_END_TRIALS)
 
     @cached_property
     def first_mature_odr(self):
-        """Trial number of the first checkpoint on disk whose logged performance in ODR is at the mature level."""
+        """Trial number of the first checkpoint on disk with logged performance in ODR at the mature level or above."""
         return self.first_on_disk(self.performance("odr") >= self.hp["mature_target_perf"])
 
     @cached_property
     def rising_odr(self):
-        """Trial numbers of ODR's checkpoints in use from the plateau's end to maturity (smoothed performance)."""
+        """Trial numbers of ODR's checkpoints in `stages`, from the end of the plateau to maturity (both smoothed)."""
         start, end = self.crossing("odr", "early"), self.crossing("odr", "mature")
         if start is None or end is None:
             raise NotDecidable("odr did not rise from the early to the mature level")
@@ -328,8 +333,8 @@ class TrainedRun:
     def eigenvalue_growth(self):
         """Result of `eigenvalue_growth_analysis` for ODR's first delay, from 0 to the end of the run.
 
-        At most `DYNAMICS_CHECKPOINTS` before, on and after the plateau each, evenly spread, and all that a finding is
-        about: `rising_odr` and the first checkpoints at the early and at the mature level.
+        The checkpoints are at most `DYNAMICS_CHECKPOINTS` in each of the periods before, on and after the plateau,
+        evenly spread, and all that a finding needs: `rising_odr`, `first_risen_odr` and `first_mature_odr`.
         """
         self.need_risen("odr")
         rise = start = self.log["trials"][self.crossing("odr", "early")]
@@ -349,7 +354,8 @@ class TrainedRun:
     def held_delays(self):
         """Result of `delay_generalization_analysis` for ODR at the first mature checkpoint.
 
-        All its delays, of which `HELD_DELAYS_MS` are read: what it computed before with its defaults is remembered.
+        It has all default delays, although only `HELD_DELAYS_MS` are used, because the result with the defaults may
+        already be in memory.
         """
         return delay_generalization_analysis(
             self.hp, self.log, self.model_dir, [self.first_mature_odr], "odr", save=False
@@ -360,10 +366,11 @@ class TrainedRun:
 
 
 def maturation_course(trials, performance, hp):
-    """Return the trial numbers from the end of a rule's plateau to some time after its maturity.
+    """Return the trial numbers from the end of a rule's plateau until `MATURE_TRIALS` after its maturity.
 
-    From the last evaluation before the early level at which smoothed performance is at most `PLATEAU_TOP`, to
-    `MATURE_TRIALS` after smoothed performance first reaches the mature level; none when it never reaches early.
+    The course starts at the last evaluation with a smoothed performance of at most `PLATEAU_TOP` before the early level
+    is reached. Maturity is where smoothed performance first reaches the mature level. The course is empty if smoothed
+    performance never reaches the early level, and has no end if it never reaches the mature level.
     """
     rise = first_reaching(performance, hp["early_target_perf"], STAGE_WINDOW)
     if rise is None:
@@ -381,8 +388,8 @@ def over_stages(values, stages):
     Returns
     -------
     dict
-        stage: mean, f"{stage}_se": standard error; checkpoints without units (nan) are left out, and with less than
-        two left both are nan.
+        Mean (key stage) and standard error (key f"{stage}_se"). Checkpoints without units (nan) are left out; if fewer
+        than `FEWEST_CHECKPOINTS` are left, both are nan.
     """
     numbers = {}
     for stage, trials in stages.items():
@@ -396,7 +403,7 @@ def over_stages(values, stages):
 def rank_correlation(values, others):
     """Return Spearman's correlation of two {trial number: value} over the checkpoints that both have, and their number.
 
-    Checkpoints without units (nan) are left out. The correlation is nan with less than three left, or where one of the
+    Checkpoints without units (nan) are left out. The correlation is nan if fewer than three are left, or if one of the
     two does not vary.
     """
     known = [t for t in values if t in others and np.isfinite(values[t]) and np.isfinite(others[t])]
