@@ -29,7 +29,7 @@ SELECTIVITY = Group("Selectivity")
 
 
 def grows_with_performance(numbers):
-    """Return whether it grows, and Spearman's correlation with performance, where it is known, is at least 0.5."""
+    """Return whether activity grows and its Spearman's correlation with performance, if known, is at least 0.5."""
     return all_of([grows(numbers), not is_number(numbers.get("rho")) or numbers["rho"] >= 0.5])
 
 
@@ -45,7 +45,7 @@ def grows_with_performance(numbers):
     holds=grows,
 )
 def odrd_cue(run):
-    """Measure the largest mean activity in stim1, and how long after the cue's onset it is reached."""
+    """Measure the largest mean activity in stim1, and its time after the onset of the cue, in ms."""
     stages, cue = run.need_stages("odrd"), slice(*run.epochs("odrd")["stim1"])
     curves = {trial: mean_over_units(psths)[cue] for trial, psths in run.psths("odrd", "stim1").items()}
     numbers = over_stages({trial: curve.max() for trial, curve in curves.items()}, stages)
@@ -88,7 +88,7 @@ def odrd_delay2(run):
 
 
 def _mean_activity(run, rule, epoch):
-    """Measure the mean activity of a rule's selective units in their epoch, and its correlation with performance."""
+    """Measure the mean activity of units in the epoch they are selective in, and its correlation with performance."""
     stages, values = run.need_stages(rule), run.period_means(rule, epoch, epoch)
     rho, n_checkpoints = rank_correlation(values, performance_of(run.log, rule, values))
     numbers = {**over_stages(values, stages), "rho": rho, "n_checkpoints": n_checkpoints}
@@ -114,7 +114,7 @@ def odrd_cue_units_delay2(run):
 
 
 def every_rule_grows(numbers):
-    """Return whether activity grows in every anti-saccade rule that has numbers of all stages."""
+    """Return whether activity grows in every anti-saccade rule that has numbers for all stages."""
     prefixes = [f"{rule}_" for rule in ANTI_SACCADE_RULES if is_number(numbers.get(f"{rule}_mature"))]
     return all_of([grows(numbers, prefix) for prefix in prefixes])
 
@@ -136,7 +136,7 @@ def every_rule_grows(numbers):
     holds=every_rule_grows,
 )
 def anti_saccade(run):
-    """Measure the mean activity of cue-selective units at 1000–1360 ms in each anti-saccade rule with all stages."""
+    """Measure the mean activity of cue-selective units at 1000–1360 ms, for each anti-saccade rule with all stages."""
     numbers, notes, n_rules = {}, [], 0
     for rule in ANTI_SACCADE_NAMES:
         try:
@@ -229,7 +229,7 @@ def n_selective(run):
     holds=lambda numbers: numbers["least"] >= 0.80,
 )
 def same_location(run):
-    """Measure the share of the units selective in both rules that prefer the same location in both."""
+    """Measure which share of the units selective for the cue in both rules prefer the same location in both."""
     counts = run.shared_units
     shares = {trial: same / shared if shared else np.nan for trial, (shared, same, _) in counts.items()}
     numbers = over_stages(shares, run.need_stages("odr"))

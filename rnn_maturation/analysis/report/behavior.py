@@ -20,7 +20,7 @@ BEHAVIOR = Group("Behavior")
     holds=grows,
 )
 def distractor_stage(run):
-    """Measure performance in ODR+d over all distances between distractor and cue."""
+    """Measure performance in ODR+d, averaged over all distances between distractor and cue."""
     performance = {trial: by_distance.mean() for trial, by_distance in run.distractor.items()}
     return Measurement(over_stages(performance, run.few("odrd")))
 
@@ -41,7 +41,7 @@ def distractor_by_stage(run):
     holds=lambda numbers: numbers["far"] - numbers["near"] >= 0.05,
 )
 def distractor_distance(run):
-    """Measure mature performance with the distractor where the cue was, and opposite to it."""
+    """Measure mature performance with the distractor at the location of the cue, and opposite to it."""
     performance = distractor_by_stage(run)["mature"]
     return Measurement({"near": float(performance[0]), "far": float(performance[-1])})
 
@@ -65,7 +65,7 @@ def gap_errors_by_stage(run):
     holds=grows,
 )
 def saccade(run):
-    """Measure the share of saccades within 36° of the target in the gap task, and the median error."""
+    """Measure the share of saccades within 36° of the target in the gap task, and the median error in degrees."""
     shares = {trial: np.mean(errors < CORRECT_BELOW_DEG) for trial, errors in run.gap_errors.items()}
     medians = {f"{stage}_deg": float(np.median(errors)) for stage, errors in gap_errors_by_stage(run).items()}
     return Measurement(over_stages(shares, run.few("gap")) | medians)

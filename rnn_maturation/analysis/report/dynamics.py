@@ -1,13 +1,14 @@
-"""Findings about the dynamics behind ODR's delay activity: no findings of the paper, and counted apart.
+"""Findings about the dynamics behind ODR's delay activity. They are not the paper's and are counted separately.
 
-The criteria were fixed on three networks (seeds 0, 1 and 4 of the main run) before more were looked at. All are about
-the first delay of ODR with its input held constant; see `rnn_maturation.analysis.dynamics`.
+The criteria were fixed on three networks (seeds 0, 1 and 4 of the main run) before other networks were examined. All
+are about the first delay of ODR with its input held constant; see `rnn_maturation.analysis.dynamics`.
 
-- The plateau lies between the maturity of the anti-saccades (smoothed performance .95 of the last rule) and ODR's rise
-  (smoothed .35), smoothed with `stages.GROWTH_WINDOW`.
-- The mature checkpoint is the first on disk whose logged performance in ODR is at least .95, not smoothed.
-- The pair is the leading complex pair of eigenvalues at the delay's fixed point; memory time is −dt / ln|λ|.
-- Activity and the rotation's size are compared over the checkpoints in use from smoothed .35 to smoothed .95.
+- The plateau begins when performance in the last anti-saccade rule reaches .95, and ends when performance in ODR
+  reaches .35, both smoothed with `stages.GROWTH_WINDOW`.
+- The mature checkpoint is the first on disk whose logged performance in ODR, not smoothed, is at least .95.
+- The pair is the leading complex pair of eigenvalues at the fixed point of the delay. Its memory time is −dt / ln|λ|.
+- Activity and the size of the rotation are compared over the checkpoints of `TrainedRun.rising_odr`, from smoothed .35
+  to smoothed .95.
 """
 
 import numpy as np
@@ -15,9 +16,9 @@ import numpy as np
 from rnn_maturation.analysis.report.data import HELD_DELAYS_MS, rank_correlation
 from rnn_maturation.analysis.report.finding import Group, Measurement, NotDecidable
 
-LONG_PLATEAU_TRIALS = 100_000
-FEWEST_IN_A_FIFTH = 3  # checkpoints of the plateau with a pair
-FEWEST_RANKED = 10  # checkpoints of a rank correlation
+LONG_PLATEAU_TRIALS = 100_000  # length from which on a plateau can be judged
+FEWEST_IN_A_FIFTH = 3  # checkpoints with a pair in a fifth of the plateau
+FEWEST_RANKED = 10  # checkpoints in a rank correlation
 
 DYNAMICS = Group("Dynamics", family="dynamics")
 
@@ -36,7 +37,7 @@ DYNAMICS = Group("Dynamics", family="dynamics")
     ),
 )
 def times_the_delay(run):
-    """Measure the share of correct saccades after the trained delay, a shorter and a longer one."""
+    """Measure the share of correct saccades after the trained delay, a shorter delay and a longer delay."""
     correct = run.held_delays.to_frame().set_index("delay_ms")["performance"]
     return Measurement(
         {f"after_{ms}": float(correct[ms]) for ms in HELD_DELAYS_MS}, f"checkpoint {run.first_mature_odr}"
@@ -44,7 +45,7 @@ def times_the_delay(run):
 
 
 def _eigenvalues_at(run, trial):
-    """Return the row of the eigenvalue table of a checkpoint, and a note on the search behind it."""
+    """Return a checkpoint's row of the eigenvalue table, and a note on the search for fixed points; or NotDecidable."""
     row = run.eigenvalue_growth.to_frame().set_index("trial").loc[trial]
     note = f"checkpoint {trial}: {row['n_converged']:.0f} of {row['n_starts']:.0f} starts converged"
     if not row["n_fixed_points"]:
@@ -63,7 +64,7 @@ def _eigenvalues_at(run, trial):
     holds=lambda numbers: 0.4 <= numbers["frequency"] <= 1.2,
 )
 def oscillating_mode(run):
-    """Measure modulus and frequency of the largest eigenvalue at the delay's fixed point; 0 Hz where it is real."""
+    """Measure modulus and frequency (Hz; 0 if real) of the largest eigenvalue at the fixed point of the delay."""
     row, note = _eigenvalues_at(run, run.first_mature_odr)
     frequency = float(row["frequency_hz"]) if row["largest_is_complex"] else 0.0
     return Measurement({"modulus": float(row["largest_modulus"]), "frequency": frequency}, note)
@@ -81,7 +82,7 @@ def oscillating_mode(run):
     holds=lambda numbers: numbers["ratio"] >= 1.5,
 )
 def hidden_progress(run):
-    """Measure the pair's median memory time, in s, over the first and over the last fifth of ODR's plateau."""
+    """Measure the median memory time of the pair, in s, over the first and over the last fifth of ODR's plateau."""
     run.need_risen("odr")
     start, end = (run.log["trials"][position] for position in run.plateau("odr"))
     if end - start < LONG_PLATEAU_TRIALS:
@@ -111,7 +112,7 @@ def hidden_progress(run):
     holds=lambda numbers: numbers["memory"] >= 0.5,
 )
 def plateau_ends(run):
-    """Measure the pair's memory time, in s, at the end of ODR's plateau."""
+    """Measure the memory time of the pair, in s, at the end of ODR's plateau."""
     row, note = _eigenvalues_at(run, run.first_risen_odr)
     if np.isnan(row["memory_time_s"]):
         raise NotDecidable(f"all eigenvalues are real, there is no pair ({note})")
@@ -130,7 +131,7 @@ def plateau_ends(run):
     holds=lambda numbers: numbers["rho"] >= 0.5,
 )
 def grows_with_rotation(run):
-    """Measure the rank correlation of mean delay1 activity and the rotation's size over ODR's rise."""
+    """Measure the rank correlation of mean delay1 activity with the size of the rotation, over the rise of ODR."""
     trials = run.rising_odr
     if len(trials) < FEWEST_RANKED:
         raise NotDecidable(

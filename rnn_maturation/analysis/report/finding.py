@@ -1,9 +1,9 @@
-"""What a finding is: a claim, the criterion by which a network is judged, and the function that measures it.
+"""Define a finding: a claim, the criterion by which a network is judged, and the function that measures it.
 
-A criterion has a tolerance and a reason for it. Both were written down before the networks that they judge were looked
-at; a network that misses one is reported as missing it, and none was made wider to let a network pass.
+A criterion has a tolerance, and a reason for it. Both were fixed before networks other than those that the reason
+names were examined. No criterion was widened afterwards, and a network that does not meet one is reported.
 
-Adding a finding is one edit: a function that measures it, below ``@GROUP.finding(...)`` with the criterion.
+To add a finding, write a function that measures it, and decorate it with ``@GROUP.finding(...)`` and the criterion.
 """
 
 import math
@@ -15,10 +15,10 @@ from string import Formatter
 from rnn_maturation.stages import STAGES
 
 REFERENCES = ("Reference A", "Reference B")  # seeds 0 and 2, trained with the code of the original program
-FAMILIES = {"paper": "findings of the paper", "dynamics": "findings of the dynamics"}  # counted apart
+FAMILIES = {"paper": "findings of the paper", "dynamics": "findings of the dynamics"}  # counted separately
 REPRODUCED, NOT_REPRODUCED, NOT_DECIDABLE = "reproduced", "not reproduced", "not decidable here"
 VERDICTS = {True: REPRODUCED, False: NOT_REPRODUCED, None: NOT_DECIDABLE}
-CERTAIN_STEP = 2  # standard errors of a difference between stages, over checkpoints
+CERTAIN_STEP = 2  # a difference between stages is certain from so many standard errors (over checkpoints) on
 
 
 class NotDecidable(Exception):
@@ -27,7 +27,7 @@ class NotDecidable(Exception):
 
 @dataclass(frozen=True)
 class Measurement:
-    """Numbers of a network for one finding, and what a reader should know about them."""
+    """Numbers of a network for one finding, {name: number}, and a note about them for the reader."""
 
     numbers: dict = field(default_factory=dict)
     note: str = ""
@@ -40,29 +40,29 @@ class Finding:
     Attributes
     ----------
     key : str
-        Name of the measuring function; names the finding in report.json.
+        Name of the measuring function, which identifies the finding in report.json.
     family : str
         One of `FAMILIES`.
     group : str
         Heading in the report's table.
     claim : str
-        What the paper says, or for the dynamics what this project says.
+        Statement of the paper or, for the dynamics, of this project.
     source : str
         The paper's figure, where there is one.
     shown : str
-        Format of the numbers, for `show`.
+        Format string with which `show` prints the numbers.
     published : dict
-        The paper's numbers, by the names that `shown` and `holds` use.
+        The numbers of the paper, {name: number}, with the names that `shown` and `holds` use.
     references : tuple of two dicts
-        The same of the two networks of `REFERENCES`, empty where they are not known.
+        The same for the two networks of `REFERENCES`; empty where their numbers are not known.
     criterion, reason : str
-        When the finding counts as reproduced, with its tolerance, and why so.
+        The condition under which the finding counts as reproduced, with its tolerance, and the reason for both.
     needs : tuple of str
-        Numbers without which nothing can be said.
+        Names of the numbers without which the criterion cannot be judged.
     holds : callable
-        dict of numbers -> bool, or None where they are too uncertain to tell.
+        Takes {name: number}; returns whether the criterion is met, or None if the numbers are too uncertain to tell.
     measure : callable
-        `data.TrainedRun` -> Measurement; raises NotDecidable when the run lacks what the finding needs.
+        Takes a `data.TrainedRun`; returns a Measurement, or raises NotDecidable if the run lacks what is needed.
     """
 
     key: str
@@ -81,7 +81,7 @@ class Finding:
 
 
 class Group:
-    """Findings under one heading of the report, in the order of the report.
+    """Findings under one heading of the report, in their order there.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class Group:
         Parameters
         ----------
         **parts
-            Attributes of `Finding` other than key, family, group and measure.
+            Attributes of `Finding`, other than key, family, group and measure.
         """
 
         def add(measure):
@@ -112,23 +112,23 @@ class Group:
 
 
 def judge(finding, numbers):
-    """Return whether the numbers meet the criterion; None where a number is missing or nan, or they cannot tell."""
+    """Return whether the numbers meet the criterion; None if one is missing or nan, or if they are too uncertain."""
     verdict = finding.holds(numbers) if has_needed(finding, numbers) else None
     return None if verdict is None else bool(verdict)
 
 
 def has_needed(finding, numbers):
-    """Return whether all numbers that the criterion needs are there."""
+    """Return whether all numbers that the criterion needs are known (not missing or nan)."""
     return all(is_number(numbers.get(name)) for name in finding.needs)
 
 
 def is_number(value):
-    """Return whether a value is a number other than nan."""
+    """Return whether a value is neither None nor nan."""
     return value is not None and not math.isnan(value)
 
 
 class _Dashes(Formatter):
-    """Format numbers with a minus sign, and missing ones as dashes."""
+    """Formatter that writes negative numbers with a minus sign (not a hyphen), and missing numbers as dashes."""
 
     def get_value(self, key, args, kwargs):
         return kwargs.get(key)
@@ -138,7 +138,7 @@ class _Dashes(Formatter):
 
 
 def show(finding, numbers):
-    """Return the numbers as a text, a dash where one is missing.
+    """Return the numbers as a text, with a dash for each missing number.
 
     Parts of the text (between semicolons) without any number are left out.
     """
@@ -165,19 +165,19 @@ GROWTH_REASON = (
 
 
 def of_stages(*means, prefix=""):
-    """Return the three numbers as a dict by the names of the stages."""
+    """Return the three numbers as a dict {prefix + stage: number}."""
     return {prefix + stage: mean for stage, mean in zip(STAGES, means, strict=True)}
 
 
 def grows(numbers, prefix=""):
     """Return whether early < mid < mature.
 
-    A step is certain when it is at least `CERTAIN_STEP` standard errors, or no standard errors are known.
+    A step is certain if it is at least `CERTAIN_STEP` times its standard error; unknown standard errors count as 0.
 
     Returns
     -------
     bool or None
-        False when a step is not upward; None when both are, but one is not certain.
+        False if a step is not upward; None if both are upward, but one is not certain.
     """
     means = [numbers[prefix + stage] for stage in STAGES]
     errors = [numbers.get(f"{prefix}{stage}_se", 0.0) for stage in STAGES]
@@ -189,11 +189,11 @@ def grows(numbers, prefix=""):
 
 
 def all_of(verdicts):
-    """Return False when one is False, else None when one is None, else True."""
+    """Return False if any verdict is False, otherwise None if any is None, otherwise True."""
     return False if False in verdicts else None if None in verdicts else True
 
 
 def is_steady(numbers):
-    """Return whether the largest stage is at most 1.2 times the smallest."""
+    """Return whether the largest number of a stage is at most 1.2 times the smallest."""
     values = [numbers[stage] for stage in STAGES]
     return min(values) > 0 and max(values) <= 1.2 * min(values)

@@ -1,4 +1,4 @@
-"""All findings of the report, in its order; each stands beside the function that measures it."""
+"""List all findings in the order of the report; each is defined together with the function that measures it."""
 
 from rnn_maturation.analysis.report.activity import ACTIVITY, SELECTIVITY
 from rnn_maturation.analysis.report.behavior import BEHAVIOR

@@ -1,4 +1,4 @@
-"""Findings about when the tasks are learned (Fig. S7); measured on the log alone."""
+"""Findings about when the tasks are learned (Fig. S7); only the log is read for them."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from rnn_maturation.analysis.report.finding import Group, Measurement, NotDecida
 from rnn_maturation.network import CHANCE
 from rnn_maturation.stages import STAGES
 
-FEWEST_EVALUATIONS = 10  # of a plateau
+FEWEST_EVALUATIONS = 10  # on a plateau
 
 LEARNING = Group("Learning")
 
@@ -30,7 +30,8 @@ LEARNING = Group("Learning")
 def order(run):
     """Measure when the last anti-saccade rule and the first delayed rule are mature, in thousand trials.
 
-    A rule that is not mature at the end of the log counts as mature there, where that cannot flatter the network.
+    A rule that is not mature at the end of the log counts as mature there, provided that this cannot make the verdict
+    more favorable.
     """
     end = run.log["trials"][-1] / 1000
     anti = [run.thousand_trials(run.crossing(rule, "mature")) for rule in run.trained(ANTI_SACCADE_RULES, 1)]
@@ -38,12 +39,12 @@ def order(run):
     missing = [rule for rule, at in delayed.items() if np.isnan(at)]
     none_delayed = len(missing) == len(delayed)
     if np.isnan(anti).any() and none_delayed:
-        raise NotDecidable("neither kind of task is mature at the end of the log")
+        raise NotDecidable("at the end of the log, not all anti-saccade tasks are mature, and neither ODR nor ODR+d is")
     last_anti = end if np.isnan(anti).any() else max(anti)
     first_delayed = np.nanmin([*delayed.values(), end])
     ratio = last_anti / first_delayed
     if none_delayed and ratio >= 0.5:
-        raise NotDecidable("ODR is not mature at the end of the log, which is too short to tell")
+        raise NotDecidable(f"{' and '.join(missing)} not mature at the end of the log, which is too short to tell")
     note = f"{' and '.join(missing)} not mature when the log ends at {end:.0f} thousand" if missing else ""
     return Measurement({"anti": last_anti, "delayed": first_delayed, "ratio": ratio}, note)
 
@@ -64,7 +65,7 @@ def order(run):
     holds=lambda numbers: numbers["ratio"] <= 1.25,
 )
 def synchrony(run):
-    """Measure when each anti-saccade rule reaches the mid level, in thousand trials, and the last over the first."""
+    """Measure when each anti-saccade rule reaches the mid level, in thousand trials, and the ratio of last to first."""
     at = {rule: run.thousand_trials(run.crossing(rule, "mid")) for rule in run.trained(ANTI_SACCADE_RULES, 2)}
     late = [rule for rule, value in at.items() if np.isnan(value)]
     if late:
@@ -94,7 +95,8 @@ def plateau(run):
         values = run.performance(rule)[start:end]
         if len(values) < FEWEST_EVALUATIONS:
             raise NotDecidable(
-                f"{rule} has {len(values)} evaluations between maturity of the anti-saccades and its rise"
+                f"{rule} has {len(values)} evaluations between the maturity of the anti-saccade rules and its rise, "
+                f"{FEWEST_EVALUATIONS} are needed"
             )
         numbers |= {rule: float(values.mean()), f"{rule}_sd": float(values.std())}
         notes += [f"{rule} never rose"] * (end is None) + [f"{rule}: {len(values)} evaluations"]
@@ -153,7 +155,7 @@ def coupling(run):
     holds=lambda numbers: numbers["worst"] >= 0.95,
 )
 def retention(run):
-    """Measure the mean performance after maturity in the worst anti-saccade rule, and the lowest evaluation of all."""
+    """Measure the mean performance after maturity in the worst anti-saccade rule, and the lowest single evaluation."""
     after = {}
     for rule in run.trained(ANTI_SACCADE_RULES, 1):
         mature = run.crossing(rule, "mature")
@@ -166,6 +168,6 @@ def retention(run):
 
 
 def _last_over_first(at):
-    """Return the largest over the smallest number of trials; nan where one is nan or the smallest is 0."""
+    """Return the ratio of the largest to the smallest number of trials; nan if one is nan or the smallest is 0."""
     first, last = np.min(list(at)), np.max(list(at))
     return float(last / first) if first > 0 else np.nan

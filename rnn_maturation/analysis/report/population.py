@@ -6,26 +6,29 @@ from rnn_maturation.analysis.report.data import DECODER_STRIDE_MS
 from rnn_maturation.analysis.report.finding import Group, Measurement
 
 DECODER_LAGS_MS = (60, 120, 180, 300, 600)
-LOCATION_CHANCE = 1 / 8  # of decoding one of 8 locations, in the published and the reference networks
+LOCATION_CHANCE = 1 / 8  # chance of decoding one of the 8 locations of the published and the reference networks
 
 POPULATION = Group("Population")
 
 
 def decoder_numbers(scores, epochs, n_steps, stride, lags):
-    """Return the scores before the cue, on the diagonal in delay1, and off it at some lags.
+    """Return the mean scores before the cue, on the diagonal in delay1, and off the diagonal at several lags.
 
     Parameters
     ----------
     scores : (n_windows, n_windows) array
+        Scores by training window and test window.
     epochs : {epoch: (start, end)} in steps
     n_steps, stride : int
-        Length of a window and distance between starts, in steps.
+        Length of a window and distance between the starts of windows, in steps.
     lags : {name: number of windows}
+        Distances between training window and test window.
 
     Returns
     -------
     dict
-        before, diagonal, and the names of `lags`; windows lie wholly within the period, lags go both ways.
+        Means with the keys before, diagonal and the names of `lags`. Only windows that lie wholly within the period
+        count, and a lag counts in both directions.
     """
     starts = np.arange(len(scores)) * stride
     before = starts + n_steps <= epochs["stim1"][0]
@@ -105,12 +108,12 @@ def decoder_delay(run):
     ),
 )
 def decoder_dynamic(run):
-    """Measure the mean scores in delay1 at some lags between training and test."""
+    """Measure the mean scores in delay1 at several lags between the times of training and test."""
     return _decoder(run)
 
 
 def separation_ratio(components, epochs):
-    """Return the distance between locations before the cue over that from the cue to the go signal.
+    """Return the ratio of the distance between locations before the cue to that from the cue to the go signal.
 
     Parameters
     ----------
@@ -120,7 +123,7 @@ def separation_ratio(components, epochs):
     Returns
     -------
     float
-        Of root mean squares over components, locations and time.
+        Ratio of root mean squares over components, locations and time; nan if there is no distance after the cue.
     """
     spread = components.var(axis=1).sum(axis=0)
     before = spread[slice(*epochs["fix1"])].mean()
@@ -140,6 +143,6 @@ def separation_ratio(components, epochs):
     holds=lambda numbers: numbers["ratio"] <= 0.05,
 )
 def dpca(run):
-    """Measure the separation of locations before the cue over that after it."""
+    """Measure the ratio of the separation of locations before the cue to that after it."""
     ratio = separation_ratio(run.demixed.components["s"], run.epochs("odr"))
     return Measurement({"ratio": ratio}, f"checkpoint {run.mature_odr}")
