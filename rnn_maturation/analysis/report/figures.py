@@ -1,4 +1,4 @@
-"""Figures of the reproduction report, from what it measured: nothing is computed for them alone."""
+"""Draw the figures of the reproduction report from what the findings have measured; no analysis is run again."""
 
 from dataclasses import replace
 
@@ -112,7 +112,7 @@ def _dynamics(run):
 
 
 def report_figures(run):
-    """Yield the figures of a run; those whose checkpoints or rules are missing are left out.
+    """Yield the figures of a run, without those for which checkpoints or rules are missing.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The reproduction report as a page: HTML that needs no other file, and Markdown."""
+"""Write the reproduction report as a page of HTML that needs no other file, and as Markdown."""
 
 import base64
 from html import escape
@@ -53,7 +53,7 @@ def one_network(report, figures):
     Parameters
     ----------
     report : dict
-        As `report.judge_run` gives it.
+        As `report.judge_run` returns it.
     figures : iterable of (caption, Figure)
 
     Returns
@@ -75,7 +75,7 @@ def one_network(report, figures):
 
 
 def several_networks(report):
-    """Return the report over networks, as `report.summarize` gives it: {'html': str, 'md': str}."""
+    """Return the report over several networks, {'html': str, 'md': str}, from what `report.summarize` returns."""
     title = f"Which findings do {len(report['networks'])} networks reproduce?"
     facts = [INTERVALS, DYNAMICS_TEXT]
     tables = _tables(report["findings"], _counted_cells)
@@ -111,7 +111,7 @@ def _network_text(report):
 
 
 def _tables(findings, cells):
-    """Return a table for each family: (heading, [(finding, {column: (text, note)})])."""
+    """Return one table per family, (heading, [(finding, {column: (text, note)})])."""
     tables = []
     for family, name in FAMILIES.items():
         rows = [(finding, cells(finding)) for finding in findings if finding["family"] == family]
@@ -120,7 +120,7 @@ def _tables(findings, cells):
 
 
 def _cells(finding):
-    """Return the cells of a row; only findings of the paper have published numbers and reference networks."""
+    """Return the cells of a row; only findings of the paper have cells for published numbers and reference networks."""
     marks = {True: "meets it ✓", False: "does not ✗", None: ""}
     cells = {"Criterion": (finding["criterion"], "")}
     if finding["family"] == "paper":
@@ -130,7 +130,7 @@ def _cells(finding):
 
 
 def _counted_cells(finding):
-    """Return the cells of a row of the report over networks."""
+    """Return the cells of a row in the report over several networks."""
     low, high = finding["interval"]
     cells = {}
     if finding["family"] == "paper":
@@ -169,7 +169,7 @@ def _html_table(heading, rows):
         why = f"{escape(finding['criterion'])}. <i>Why:</i> {escape(finding['reason'])}"
         why = f'<details class="small"><summary>Criterion, and why</summary>{why}</details>'
         line = f'<th scope="row">{escape(finding["claim"])}{source}{why}</th>'
-        for text, note in cells.values():  # parts between semicolons on lines of their own, the note small below
+        for text, note in cells.values():  # one line per part between semicolons, and the note below in small print
             shown = "<br>".join(map(escape, text.split("; ")))
             if text in MARKS:
                 mark, color = MARKS[text]

@@ -1,4 +1,4 @@
-"""Which findings of the paper, and of the dynamics, a network reproduces: measured, judged and written as a page."""
+"""Measure and judge which findings of the paper and of the dynamics a network reproduces, and write this as a page."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ from rnn_maturation.analysis.report.finding import (
     show,
 )
 from rnn_maturation.analysis.report.findings import FINDINGS
-from rnn_maturation.checks import check_whole_number
+from rnn_maturation.checks import check_whole_number, quoted
 from rnn_maturation.files import atomic_write
 from rnn_maturation.hyperparameters import PAPER_HP, PAPER_RULESET, changed_keys, complete_hp, plain
 from rnn_maturation.model_directory import figure_dir
@@ -31,39 +31,39 @@ NOT_A_SETTING = {"seed", "rule_trains", "rules", "rule_probs", "save_name", "c_i
 
 
 def reproduction_report(model_dir, checkpoints_per_stage=40, folder=None, save=True):
-    """Judge which findings a network, or each of several, reproduces; write report.html, .md and .json.
+    """Judge which findings one network, or each of several networks, reproduces; write report.html, .md and .json.
 
-    The findings of the paper and those of the dynamics behind ODR's delay are counted apart. Activity is computed at
-    some checkpoints of each rule and stage, those of its maturation: from the end of the plateau to 38,400 trials after
-    maturity. A finding for which checkpoints or rules are missing is 'not decidable here'. Criteria, with tolerance and
-    reason, stand with what is measured for them: `findings.FINDINGS`. Nothing is written to the model directory.
+    The findings of the paper and those of the dynamics behind ODR's delay are counted separately. Activity is computed
+    at some checkpoints of each rule and stage, from the end of the rule's plateau to 38,400 trials after its maturity.
+    A finding for which checkpoints or rules are missing is 'not decidable here'. `findings.FINDINGS` has the criteria,
+    with tolerance and reason. Nothing is written to the model directory.
 
     Parameters
     ----------
     model_dir : str or list of str
-        A run, or several: then findings are counted over networks, with Wilson's 95 % interval, and numbers are
-        medians.
+        One run, or a list of runs. For a list, findings are counted over the networks, with Wilson's 95 % interval, and
+        numbers are medians.
     checkpoints_per_stage : int
-        At most so many of each rule and stage.
+        Maximum number of checkpoints per rule and stage, at least 2.
     folder : str, optional
-        Where the report is written; default: figure/figure_<model>, for several runs figure/figure_of_<n>_networks.
+        Folder for the report; default: figure/figure_<model>, or figure/figure_of_<n>_networks for a list.
     save : bool
-        Write the report; False: only return it, without 'files'.
+        Write the report. If False, it is only returned, without 'files'.
 
     Returns
     -------
     dict
-        The content of report.json. One run: 'network', 'settings', 'stages', 'findings' (a dict each with the claim,
-        the published, reference and own numbers, 'verdict' and 'note'), 'counts' ({family: {verdict: number}}),
-        'files'. Several: 'networks', and 'findings' with 'n_reproduced', 'n_decidable', 'interval', 'medians' and
-        'verdicts' of each network.
+        The content of report.json. For one run: 'network', 'settings', 'stages', 'normalized', 'levels', 'findings' (a
+        list of dicts with the claim, the published, reference and own numbers, 'verdict' and 'note'), 'counts'
+        ({family: {verdict: number}}) and 'files'. For a list: 'networks', 'findings' (with 'n_reproduced',
+        'n_decidable', 'interval', 'medians', and 'verdicts' of each network) and 'files'.
 
     Raises
     ------
     FileNotFoundError
-        A directory is not that of a run.
+        If a directory is not that of a run.
     ValueError
-        An empty list, the same directory twice, or checkpoints_per_stage less than 2.
+        If the list is empty or has a directory twice, or if checkpoints_per_stage is less than 2.
     """
     check_whole_number("checkpoints_per_stage", checkpoints_per_stage, at_least=FEWEST_CHECKPOINTS)
     if isinstance(model_dir, str | Path):
@@ -95,7 +95,7 @@ def reproduction_report(model_dir, checkpoints_per_stage=40, folder=None, save=T
 
 
 def judge_run(run):
-    """Return everything that a report says of one network, apart from its figures."""
+    """Return everything that the report says about one network, apart from its figures."""
     findings = [judge_finding(finding, run) for finding in FINDINGS]
     verdicts = {family: [found["verdict"] for found in findings if found["family"] == family] for family in FAMILIES}
     changed = changed_keys(complete_hp({**PAPER_HP, "ruleset": PAPER_RULESET}), run.hp)  # {key: (paper's, this one's)}
@@ -142,7 +142,7 @@ def judge_finding(finding, run):
 
 
 def described(finding):
-    """Return what is known of a finding without a network: claim, criterion, published and reference numbers."""
+    """Return what is known about a finding without a network: claim, criterion, published and reference numbers."""
     texts = ("key", "family", "group", "claim", "source", "criterion", "reason")
     return {
         **{name: getattr(finding, name) for name in texts},
@@ -163,14 +163,14 @@ def network_names(model_dirs):
     Raises
     ------
     ValueError
-        When there is none, or one is there twice and would be counted twice.
+        If there is no directory, or if one is given more than once.
     """
     if not model_dirs:
         raise ValueError("reproduction_report was given an empty list: name at least one model directory.")
     paths = [Path(model_dir).resolve() for model_dir in model_dirs]
     twice = {str(path) for path in paths if paths.count(path) > 1}
     if twice:
-        raise ValueError(f"{', '.join(sorted(twice))} is given more than once and would be counted so.")
+        raise ValueError(f"Name each model directory once. Given more than once: {quoted(sorted(twice), limit=300)}.")
     last = [path.name for path in paths]
     return [str(m) if last.count(name) > 1 else name for m, name in zip(model_dirs, last, strict=True)]
 
@@ -180,7 +180,8 @@ def summarize(reports):
 
     Parameters
     ----------
-    reports : {name: what `judge_run` gave}
+    reports : {name: dict}
+        What `judge_run` returned for each network.
     """
     findings = [count_finding(number, finding, reports) for number, finding in enumerate(FINDINGS)]
     networks = {
@@ -191,7 +192,7 @@ def summarize(reports):
 
 
 def count_finding(number, finding, reports):
-    """Return a row of the report over networks."""
+    """Return a row of the report over several networks."""
     rows = {name: report["findings"][number] for name, report in reports.items()}
     verdicts = [row["verdict"] for row in rows.values()]
     n_reproduced = verdicts.count(REPRODUCED)
@@ -212,7 +213,7 @@ def count_finding(number, finding, reports):
 
 
 def wilson_interval(n_successes, n):
-    """Return Wilson's 95 % interval of a proportion, [0, 1] where nothing was counted."""
+    """Return Wilson's 95 % interval of a proportion, or [0, 1] if nothing was counted."""
     if n == 0:
         return [0.0, 1.0]
     return [float(bound) for bound in proportion_confint(n_successes, n, alpha=0.05, method="wilson")]
@@ -221,7 +222,7 @@ def wilson_interval(n_successes, n):
 def median_numbers(numbers_of_networks):
     """Return the median of each number over the networks that have it.
 
-    Standard errors are left out: they are of single networks.
+    Standard errors are left out, because they are those of single networks.
     """
     names = dict.fromkeys(name for numbers in numbers_of_networks for name in numbers if not name.endswith("_se"))
     known = {name: [n[name] for n in numbers_of_networks if is_number(n.get(name))] for name in names}
@@ -229,7 +230,7 @@ def median_numbers(numbers_of_networks):
 
 
 def json_ready(value):
-    """Return the same with text keys, and None for nan and infinite numbers, which JSON does not have."""
+    """Return a copy of a value with text as keys, and with None for nan and infinite numbers, which JSON lacks."""
     if isinstance(value, dict):
         return {str(key): json_ready(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
