@@ -1,7 +1,7 @@
-"""Drawing: labelled results or arrays in, Figure out. Nothing is computed here that a result would depend on.
+"""Draw labelled results or arrays, and return matplotlib Figures. No result depends on what is computed here.
 
-Figures are matplotlib Figure objects of their own, so that none is left open and no screen is needed. Each stage of
-maturation has a color and a marker, so that the stages can be told apart without color.
+The figures are created without a window, so that none is left open and no screen is needed. Each stage of maturation
+has a color and a marker, so that the stages can be told apart without color.
 """
 
 from contextlib import contextmanager
@@ -11,19 +11,20 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from rnn_maturation.checks import quoted
 from rnn_maturation.files import atomic_write
 from rnn_maturation.stages import STAGES, smooth
 from rnn_maturation.task import TRIALS_PER_LOCATION, generate_trials, get_rule_index, rule_name
 
 STAGE_COLORS = {"early": "#2ca02c", "mid": "#1f5fd0", "mature": "#c8191e"}  # green, blue, red, as published
 STAGE_MARKERS = {"early": "o", "mid": "^", "mature": "s"}
-# Okabe and Ito's colors, which the color-blind tell apart; their yellow darkened to be seen on white
+# colors of Okabe and Ito, which color-blind readers can tell apart; yellow is darkened, to be visible on white
 LOCATION_COLORS = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#b8a800", "#0072b2", "#d55e00", "#cc79a7")
 LINE_STYLES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)))
 SHOWN_FIXATION = 400  # ms of fixation before the first stimulus in the timing diagrams
-ABOVE_EPOCH_NAMES = 28  # points from the axes to a title that is above the names of epochs
+ABOVE_EPOCH_NAMES = 28  # distance in points of a title from the axes, so that it is above the names of the epochs
 KNOWN_FORMATS = ("png", "pdf", "svg")
-FORMATS = ("png",)  # of the files that save_figure writes; scripts change it with use_formats
+FORMATS = ("png",)  # formats in which save_figure writes; scripts change them with use_formats
 STYLE = {
     "font.size": 9,
     "font.family": "sans-serif",
@@ -37,7 +38,7 @@ STYLE = {
     "legend.fontsize": 8,
     "figure.constrained_layout.use": True,
     "savefig.dpi": 200,
-    "svg.hashsalt": "rnn_maturation",  # the same figure gives the same file
+    "svg.hashsalt": "rnn_maturation",  # so that the same figure always gives the same file
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
 }
@@ -45,7 +46,7 @@ STYLE = {
 
 @contextmanager
 def _new_figure(n_rows=1, n_columns=1, size=(6, 4), **subplot_settings):
-    """Yield a figure and its axes; what is drawn inside has the style of this module."""
+    """Yield a figure and its axes; what is drawn inside the with block has the style of this module."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size)
         yield figure, figure.subplots(n_rows, n_columns, **subplot_settings)
@@ -62,7 +63,7 @@ def use_formats(formats):
     Raises
     ------
     ValueError
-        For another format, or none.
+        If a format is unknown, or if there is none.
     """
     global FORMATS
     FORMATS = _checked_formats(formats)
@@ -72,7 +73,7 @@ def _checked_formats(formats):
     formats = tuple(dict.fromkeys([formats] if isinstance(formats, str) else formats))
     unknown = [name for name in formats if name not in KNOWN_FORMATS]
     if unknown or not formats:
-        raise ValueError(f"Unknown figure format {unknown or formats}: choose from {', '.join(KNOWN_FORMATS)}.")
+        raise ValueError(f"Unknown figure format {quoted(unknown or formats)}: choose from {', '.join(KNOWN_FORMATS)}.")
     return formats
 
 
@@ -83,9 +84,9 @@ def save_figure(figure, path, formats=None):
     ----------
     figure : Figure
     path : str or Path
-        Without the ending; its folder is made.
+        Path without the ending; the folder is created.
     formats : str or sequence of str, optional
-        'png', 'pdf', 'svg'; default: `FORMATS`, see `use_formats`.
+        One or more of 'png', 'pdf' and 'svg'; default: `FORMATS`, see `use_formats`.
 
     Returns
     -------
@@ -95,7 +96,7 @@ def save_figure(figure, path, formats=None):
     Raises
     ------
     ValueError
-        For an unknown format.
+        If a format is unknown.
     """
     folder = Path(path).parent
     folder.mkdir(parents=True, exist_ok=True)
@@ -114,7 +115,7 @@ def save_figure(figure, path, formats=None):
 
 
 def _mark_epochs(ax, epochs, dt, with_names=True):
-    """Shade stimuli (gray) and distractors (hatched), mark the go signal, name the epochs on top."""
+    """Shade stimuli (gray), hatch distractors, mark the go signal, and write the names of the epochs on top."""
     ends = [end for _, end in epochs.values() if end is not None]
     for name, (start, end) in epochs.items():
         start_s, end_s = (start or 0) * dt / 1000, (end or max(ends)) * dt / 1000
@@ -137,7 +138,7 @@ def _name_epoch(ax, name, start_s, end_s):
 
 
 def _note(ax, text, at, coordinates, offset, color="0.35", **settings):
-    """Write a small text beside a point: `at` in `coordinates`, for each axis 'data' or 'axes fraction'."""
+    """Write a small text beside the point `at`, given in `coordinates`: for each axis 'data' or 'axes fraction'."""
     place = {"xycoords": coordinates, "xytext": offset, "textcoords": "offset points"}
     ax.annotate(text, at, fontsize=7, color=color, **place, **settings)
 
@@ -171,7 +172,7 @@ def _counted(n_checkpoints):
 
 
 def _note_gaps(ax, present):
-    """Name the stages that have nothing to show."""
+    """List in the legend the stages that have nothing to show."""
     gaps = [stage for stage in STAGES if stage not in present]
     if gaps:
         ax.plot([], [], " ", label=f"no {', '.join(gaps)} stage")
@@ -181,7 +182,7 @@ def _note_gaps(ax, present):
 
 
 def growth_of_performance(result):
-    """Draw the performance of each rule against training trials, the chosen checkpoints shaded (Fig. S7).
+    """Draw the performance of each rule against training trials, with the chosen checkpoints shaded (Fig. S7).
 
     Parameters
     ----------
@@ -217,7 +218,7 @@ def growth_of_performance(result):
 
 
 def _spans(chosen, trials):
-    """Return (start, end) of each run of neighboring checkpoints, half an interval wider on both sides."""
+    """Return (start, end) of each group of neighboring checkpoints, half an interval wider on both sides."""
     trials = np.unique(np.concatenate([trials, chosen]))
     middle = (trials[1:] + trials[:-1]) / 2
     starts, ends = np.append(trials[:1], middle), np.append(middle, trials[-1:])
@@ -227,7 +228,7 @@ def _spans(chosen, trials):
 
 
 def psth(result):
-    """Draw the mean activity of each stage against time; the opposite direction is dashed (Fig. 4E-G).
+    """Draw the mean activity of each stage against time; activity at the opposite location is dashed (Fig. 4E-G).
 
     Parameters
     ----------
@@ -254,7 +255,7 @@ def psth(result):
 
 
 def psth_log(result):
-    """Draw the mean activity over units against time, a line for each checkpoint or recording.
+    """Draw the mean activity over units against time, one line per checkpoint or recording.
 
     Parameters
     ----------
@@ -283,9 +284,9 @@ def psth_log(result):
 
 
 def epoch_mean_growth(result):
-    """Draw the mean activity in an epoch against training trials, a point for each checkpoint (Fig. S2B).
+    """Draw the mean activity in an epoch against training trials, one point per checkpoint (Fig. S2B).
 
-    Points of the stages have the stage's color; those of the course outside the stages are gray.
+    Checkpoints of a stage have the color of the stage; other checkpoints are gray.
 
     Parameters
     ----------
@@ -319,7 +320,7 @@ def epoch_mean_growth(result):
 
 
 def p_heatmap(result):
-    """Draw the p-values of the tests between every two checkpoints, on a logarithmic scale.
+    """Draw the p-values of the t-tests between all pairs of checkpoints on a logarithmic color scale.
 
     Parameters
     ----------
@@ -383,7 +384,8 @@ def tuning(result):
     return figure
 
 
-RING_CELLS = (1, 2, 5, 8, 7, 6, 3, 0)  # grid cell of locations 0 (up), 1, ... clockwise, the polar plot in the middle
+# grid cells of the locations, from 0 (up) clockwise; the polar plot is in the middle
+RING_CELLS = (1, 2, 5, 8, 7, 6, 3, 0)
 
 
 def sample_unit(result):
@@ -439,7 +441,7 @@ def polar_tuning(result):
 
 
 def _draw_polar(ax, result):
-    """Draw the relative rates (0 to 1) around a circle; location 0 is up, as on the page, and 1 clockwise of it."""
+    """Draw the relative rates (0 to 1) around a circle; location 0 is at the top, and the others follow clockwise."""
     rates, color = result.relative_rates, STAGE_COLORS.get(result.stage, "0.15")
     angles = np.arange(len(rates) + 1) * 2 * np.pi / len(rates)
     ax.set_theta_zero_location("N")
@@ -456,7 +458,7 @@ def _draw_polar(ax, result):
 
 
 def period_activity(result):
-    """Draw the densities and box plots of unit means in each stage (Fig. S1).
+    """Draw the density and the box plot of the units' mean activity in each stage (Fig. S1).
 
     Parameters
     ----------
@@ -498,7 +500,7 @@ def period_activity(result):
 
 
 def _bin_edges(values, width, most=400):
-    """Return the edges of bins of `width` over the values, wider when they would be too many to draw."""
+    """Return the edges of bins of `width` that cover the values; bins are wider if more than `most` were needed."""
     low, high = np.floor(values.min() / width), np.floor(values.max() / width) + 1
     if high - low > most:
         return np.linspace(low * width, high * width, most + 1)
@@ -506,7 +508,7 @@ def _bin_edges(values, width, most=400):
 
 
 def shared_units(result):
-    """Draw the number of units selective in both tasks, with the same and with different preferred location.
+    """Draw the number of units selective in both tasks: all, with the same, and with a different preferred location.
 
     Parameters
     ----------
@@ -617,7 +619,7 @@ def decoder_scores(result):
 
 
 def demixed_components(result):
-    """Draw the first time, stimulus and interaction component, one line per location (Fig. 5E).
+    """Draw the first time, stimulus and interaction components, one line per location (Fig. 5E).
 
     Parameters
     ----------
@@ -694,7 +696,7 @@ def principal_components(result):
 
 
 def distractor_performance(result):
-    """Draw the performance of each stage against the distance of the distractor.
+    """Draw the performance of each stage against the distance between distractor and stimulus.
 
     Parameters
     ----------
@@ -728,7 +730,7 @@ def distractor_performance(result):
 
 
 def saccade_errors(result):
-    """Draw a histogram of the saccade errors of each stage, 30 bins from 0° to 180°.
+    """Draw a histogram of the saccade errors of each stage, with 30 bins from 0° to 180°.
 
     Parameters
     ----------
@@ -766,7 +768,7 @@ def saccade_errors(result):
 
 
 def growth_over_seeds(curves, medians, names, title):
-    """Draw the performance of each rule against training trials: a thin line for each seed, a thick one for the median.
+    """Draw the performance of each rule against training trials: a thin line per seed and a thick line for the median.
 
     Parameters
     ----------
@@ -774,6 +776,10 @@ def growth_over_seeds(curves, medians, names, title):
     medians : {rule: (trials, performance)}
     names : {rule: name to show}
     title : str
+
+    Returns
+    -------
+    Figure
     """
     n_columns = min(3, len(curves))
     n_rows = -(-len(curves) // n_columns)
@@ -796,15 +802,20 @@ def growth_over_seeds(curves, medians, names, title):
 
 
 def trials_to_criterion(table, criteria, names):
-    """Draw the trials until each rule reaches three criteria of performance: one row per variant, one point per run.
+    """Draw the training trials until each rule reaches three levels of performance, one row per variant.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        variant, trials and <rule>_to_<criterion> of each run; a missing value: never reached, drawn as an open
-        triangle where the run ended.
-    criteria : sequence of three performances
+        Columns variant, trials, perf_<rule> and <rule>_to_<criterion>, one row per run. If a criterion was never
+        reached, its value is missing and is drawn as an open triangle where the run ended.
+    criteria : sequence of three floats
+        Levels of performance.
     names : {rule: name to show}
+
+    Returns
+    -------
+    Figure
     """
     rules = [rule for rule in names if f"{rule}_to_{criteria[0]}" in table]
     variants = list(dict.fromkeys(table["variant"]))
@@ -842,11 +853,12 @@ def trials_to_criterion(table, criteria, names):
 
 
 def task_timing(rules, hp):
-    """Return the timing diagram of some rules: what a network is shown and what it should answer, against time.
+    """Draw the timing of some rules: what a network is shown, and what it should answer, against time.
 
-    Each panel is one noise-free test trial whose first stimulus is in the second ring direction, from the last
-    `SHOWN_FIXATION` ms of fixation on. Its rows are the fixation input, the stimulus ring, the rule's input, the
-    fixation target and the response target. Stimuli are shaded, distractors hatched; the dotted line is 'go'.
+    Each panel shows one noise-free test trial with its first stimulus in the second ring direction. It begins with the
+    last `SHOWN_FIXATION` ms of fixation. Its rows are the fixation input, the stimulus ring, the input of the rule, the
+    fixation target and the response target. Stimuli are shaded, distractors are hatched, and the dotted line is the go
+    signal.
 
     Parameters
     ----------
@@ -886,7 +898,8 @@ def _draw_timing(axes, rule, hp):
         axes[row].stairs(line, edges, color="0.1", linewidth=1.4, baseline=None)
         axes[row].set(ylim=(-0.15, 1.15), yticks=[0, 1])
     for row, ring in {1: trial.x[:, shown, 1 : 1 + n_ring], 4: trial.y[:, shown, 1:]}.items():
-        cells = edges, np.arange(n_ring + 1), np.ma.masked_less(ring.T, 0.06)  # at rest, the shading behind is seen
+        # values at rest are masked, so that the shading behind them shows
+        cells = edges, np.arange(n_ring + 1), np.ma.masked_less(ring.T, 0.06)
         axes[row].pcolormesh(*cells, cmap="Blues", vmin=-0.3, vmax=0.9, rasterized=True)
         axes[row].set_yticks([0.5, n_ring / 2 + 0.5], [0, 180])
         axes[row].set_ylim(0, n_ring)
