@@ -170,10 +170,11 @@ def compute_perturbation(network, task, epoch, tasks, kick_deg=KICK_DEG, n_plane
     states = network.run(task.inputs)
     found = fixed_points_at(network, task, epoch, states, with_slow_points=False)
     if np.isnan(found.pair):
+        reason = "the first fixed point has no complex pair of eigenvalues"
         raise ValueError(
-            f"Checkpoint {trial_num} has no rotation to perturb in {epoch} of {task.rule}: of {len(found.states)} "
-            f"fixed points ({found.n_converged} of {found.n_starts} starts converged), the first has no complex pair "
-            "of eigenvalues. Choose another checkpoint; the column pair_modulus of eigenvalue_growth_analysis shows "
+            f"Checkpoint {trial_num} has no rotation to perturb in {epoch} of {task.rule}: "
+            f"{reason if len(found.states) else 'no fixed point was found'} ({found.n_converged} of {found.n_starts} "
+            "starts converged). Choose another checkpoint; the column pair_modulus of eigenvalue_growth_analysis shows "
             "where there is a pair."
         )
     if not 0 < abs(kick_deg) <= 180:
