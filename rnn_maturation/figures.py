@@ -70,7 +70,7 @@ def use_formats(formats):
 
 
 def _checked_formats(formats):
-    formats = tuple(dict.fromkeys([formats] if isinstance(formats, str) else formats))
+    formats = tuple(dict.fromkeys(np.ravel(formats).tolist()))
     unknown = [name for name in formats if name not in KNOWN_FORMATS]
     if unknown or not formats:
         raise ValueError(f"Unknown figure format {quoted(unknown or formats)}: choose from {', '.join(KNOWN_FORMATS)}.")

@@ -247,7 +247,8 @@ def lesions(result):
             ax.set_xticks(range(len(rules)), [rule_name.get(rule, rule) for rule in rules], fontsize=7)
             ax.axhline(0.5, color="white", linewidth=3)
             n_checkpoints = table[table.stage == stage].trial.nunique()
-            ax.set_title(f"{stage} (n = {n_checkpoints})", color=STAGE_COLORS[stage])
+            checkpoints = f"{n_checkpoints} checkpoint{'s' if n_checkpoints > 1 else ''}"
+            ax.set_title(f"{stage} ({checkpoints})", color=STAGE_COLORS[stage])
             ax.tick_params(length=0)
             for spine in ax.spines.values():
                 spine.set_visible(False)

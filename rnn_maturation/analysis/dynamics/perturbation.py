@@ -167,6 +167,9 @@ def compute_perturbation(network, task, epoch, tasks, kick_deg=KICK_DEG, n_plane
         If no fixed point was found, if the one nearest to the mean state of the epoch has no complex pair of
         eigenvalues, or if kick_deg or n_planes is not allowed.
     """
+    if not 0 < abs(kick_deg) <= 180:
+        raise ValueError(f"kick_deg must be between -180 and 180 degrees and not 0, got {kick_deg}.")
+    planes = random_planes(network.n_state, check_whole_number("n_planes", n_planes))
     states = network.run(task.inputs)
     found = fixed_points_at(network, task, epoch, states, with_slow_points=False)
     if np.isnan(found.pair):
@@ -177,9 +180,6 @@ def compute_perturbation(network, task, epoch, tasks, kick_deg=KICK_DEG, n_plane
             "starts converged). Choose another checkpoint; the column pair_modulus of eigenvalue_growth_analysis shows "
             "where there is a pair."
         )
-    if not 0 < abs(kick_deg) <= 180:
-        raise ValueError(f"kick_deg must be between -180 and 180 degrees and not 0, got {kick_deg}.")
-    planes = random_planes(network.n_state, check_whole_number("n_planes", n_planes))
     kicks = compute_kicks(network, task, epoch, found.jacobians[0], kick_deg, planes=planes)
     tables = [kicks.assign(manipulation="kick", rule=task.rule)]
     in_delay = states[task.steps(epoch)]

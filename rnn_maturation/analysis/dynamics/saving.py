@@ -1,7 +1,8 @@
 """Write the figure and the table of a dynamics analysis."""
 
 from rnn_maturation.figures import save_figure
-from rnn_maturation.model_directory import atomic_write, figure_dir
+from rnn_maturation.files import atomic_write
+from rnn_maturation.model_directory import figure_dir
 
 
 def save_table(result, model_dir, rule, epoch, name):

@@ -265,20 +265,6 @@ class LSTMStep(Step):
 # ------------------------------------------------------------------------------------------------------- checkpoints
 
 
-def weights_of(hp, model_dir, trial_num):
-    """Return the floating-point arrays of a checkpoint, {name: float64 array}.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such checkpoint.
-    ValueError
-        If the checkpoint is damaged.
-    """
-    arrays = read_checkpoint(checkpoint_dir(model_dir, trial_num))
-    return {name: array.astype(float) for name, array in arrays.items() if array.dtype.kind == "f"}
-
-
 def network_at(hp, model_dir, trial_num):
     """Return the `Step` of the network at a checkpoint.
 
@@ -295,7 +281,8 @@ def network_at(hp, model_dir, trial_num):
     ValueError
         If the checkpoint is damaged, or if its network is not the one that hp describes.
     """
-    weights = weights_of(hp, model_dir, trial_num)
+    arrays = read_checkpoint(checkpoint_dir(model_dir, trial_num))
+    weights = {name: array.astype(float) for name, array in arrays.items() if array.dtype.kind == "f"}
     try:
         network = network_of(hp, weights)
         expected = (hp["n_input"], hp["n_rnn"], hp["n_output"])

@@ -35,8 +35,8 @@ def distractor_by_stage(run):
     shown="mature: {near:.2f} at 0° to {far:.2f} at 180°",
     published={"near": 0.59, "far": 0.85},
     criterion="mature performance at 180° exceeds that at 0° by at least .05",
-    reason="The published difference is .26. With 8 pairs of locations and 16 trials each per checkpoint, a "
-    "difference has a standard deviation of .02.",
+    reason="The published difference is .26. With 8 pairs of locations and 16 trials each at four "
+    "checkpoints, a difference has a standard deviation of .03.",
     needs=("near", "far"),
     holds=lambda numbers: numbers["far"] - numbers["near"] >= 0.05,
 )

@@ -126,7 +126,7 @@ def judge_finding(finding, run):
         numbers, note = measured.numbers, measured.note
         holds = judge(finding, numbers)
         if holds is None:
-            why_open = "too few checkpoints of a stage have such units"
+            why_open = "a number of the criterion is missing: too few checkpoints, or no such units, in a stage"
             if has_needed(finding, numbers):
                 why_open = "a step is less than twice its standard error: a larger checkpoints_per_stage may tell"
             note = "; ".join(filter(None, [note, why_open]))
