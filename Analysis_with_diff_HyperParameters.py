@@ -7,8 +7,8 @@ The table of variants, rnn_maturation/sweep/variants.py, says which analyses eac
     python Analysis_with_diff_HyperParameters.py --scheduler tcp://host:8786 --keep_H
 
 The figures of a run are saved in figure/figure_<name of its model directory>, and figures that compare runs in
-figure/figure_sweep. The table delays.csv there has, for each run that learned ODR, its delay activity, its leading
-eigenvalues, and its performance after other delays.
+figure/figure_sweep. The table figure/figure_sweep/delays.csv lists delay activity, leading eigenvalues and performance
+after other delays of each run that learned ODR.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from rnn_maturation.task import load_tasks
 
 
 def main():
-    """Analyze the runs that the options select and return the exit status: 1 if a run could not be analyzed."""
+    """Analyze the selected runs; return the exit status: 1 if a run could not be analyzed, 130 after Ctrl-C, else 0."""
     options = parse_options()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     failed, in_part, delays = [], [], []
@@ -91,17 +91,17 @@ def parse_options():
         metavar="NAME",
         help="names of variants; * stands for any characters (default: all)",
     )
-    add("--seeds", help="seeds to analyze, like 0-4 or 0,2,5-7 (default: all)")
+    add("--seeds", help="seeds to analyze, such as 0-4 or 0,2,5-7 (default: all)")
     add("--root", default="data", help="folder that holds the model directories (default: %(default)s)")
     add(
         "--jobs",
         type=int,
-        help="number of parallel processes, each on one core (default: a single process on all cores)",
+        help="number of parallel processes that classify units, each on one core (default: one process on all cores)",
     )
     add(
         "--scheduler",
         metavar="ADDRESS",
-        help="address of the Dask scheduler of a cluster that analyzes the checkpoints",
+        help="address of the Dask scheduler of a cluster that classifies units",
     )
     add(
         "--keep_H",

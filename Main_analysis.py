@@ -1,13 +1,13 @@
-"""Analyze a trained network: draw the figures of the paper and those of the network's dynamics, write a report.
+"""Analyze a trained network: draw the figures of the paper and of the network's dynamics, and write a report.
 
     python Main_analysis.py [--modeldir data/6tasks]
     python Main_analysis.py --formats png pdf svg                    also save pdf and svg, for a manuscript
-    python Main_analysis.py --jobs 4 --keep_H                        use 4 processes, and keep activity in files
+    python Main_analysis.py --jobs 4 --keep_H                        use 4 processes, and save the activity
     python Main_analysis.py --scheduler tcp://host:8786 --keep_H     the same on a Dask cluster
 
 Without --modeldir, the script analyzes data/6tasks if this folder exists, and the bundled pretrained network
 data/6tasks_pretrained if it does not. Figures are saved in figure/figure_<name of the model directory>. To choose the
-analyses, edit the function `analyze` in this file: comment calls in or out.
+analyses, edit the function `analyze` in this file: remove or add the # before a call.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from rnn_maturation.task import load_tasks
 MODEL_DIRS = ["data/6tasks", "data/6tasks_pretrained"]  # without --modeldir: the first of these that exists
 MAX_CHECKPOINTS = 30  # maximum number of checkpoints per rule and stage
 SOME_CHECKPOINTS = 6  # the same for saccades
-FEW_CHECKPOINTS = 4  # the same for distractors, which take seconds per checkpoint
+FEW_CHECKPOINTS = 4  # the same for distractors, whose analysis takes seconds per checkpoint
 COURSE_CHECKPOINTS = 40  # checkpoints from the first to the last one, for curves over the whole training
 MAX_SAMPLE_UNITS = 1  # single units drawn per checkpoint, one page each
 ODR_EPOCHS = ["stim1", "delay1"]
@@ -35,7 +35,7 @@ PERIODS_MS = {
     "overlap": (1000, 1250),
     "zero_gap": (1000, 1250),
     "gap": (1100, 1350),
-}  # in the trial: 250 ms from stimulus onset
+}  # start and end in the trial, ms: the first 250 ms after stimulus onset
 GROWTHS = {  # rule: (epoch in which the units are selective, epoch in which their activity is shown)
     "odr": [("stim1", "stim1"), ("delay1", "delay1"), ("stim1", "delay1")],
     "odrd": [("stim1", "stim1"), ("delay1", "delay1"), ("delay2", "delay2"), ("stim1", "delay1"), ("stim1", "delay2")],
@@ -48,7 +48,7 @@ UNIT_TYPES = ("exh_neurons", "mix_neurons")
 
 
 def analyze(model_dir, keep_activity=False, jobs=None, scheduler=None):
-    """Run the analyses of one trained run.
+    """Analyze one trained network, save all figures, and write the report.
 
     Parameters
     ----------
@@ -57,9 +57,9 @@ def analyze(model_dir, keep_activity=False, jobs=None, scheduler=None):
     keep_activity : bool
         Save the activity of all units in files (H_<rule>.pkl).
     jobs : int, optional
-        Number of parallel processes; by default this process does all the work.
+        Number of parallel processes that classify the units; by default this process does all the work.
     scheduler : str, optional
-        Address of the Dask scheduler of a cluster that analyzes the checkpoints instead.
+        Address of the Dask scheduler of a cluster that classifies the units instead.
     """
     hp, log = load_hp(model_dir), load_log(model_dir)
 
@@ -71,7 +71,7 @@ def analyze(model_dir, keep_activity=False, jobs=None, scheduler=None):
     course = analysis.evenly_thinned(checkpoint_trials(model_dir), COURSE_CHECKPOINTS)
     rules = [rule for rule in ("odr", "odrd", "overlap", "zero_gap", "gap") if any(ranges.get(rule, {}).values())]
     analysis.gen_task_info(hp, log, model_dir, rules)
-    if keep_activity or jobs is not None or scheduler:  # files of activity take 23 MB per checkpoint of odr
+    if keep_activity or jobs is not None or scheduler:  # a file of activity takes 23 MB (odr)
         epochs = {"odr": ODR_EPOCHS, "odrd": ODRD_EPOCHS, **dict.fromkeys(PERIODS_MS, ["stim1"])}
         units = {rule: epochs[rule] for rule in rules}
         analyze_checkpoints(model_dir, units, ranges, keep_activity=keep_activity, jobs=jobs, scheduler=scheduler)
@@ -126,7 +126,7 @@ def analyze(model_dir, keep_activity=False, jobs=None, scheduler=None):
             # analysis.neuron_dPCA(hp, log, model_dir, trial_num, "overlap", "test", True, [0, 4])
             # analysis.neuron_PCA(hp, log, model_dir, trial_num, "odr")
 
-    # Distractors, saccades, and the units that two tasks or epochs share
+    # Distractors; saccades; units that are selective in two tasks or epochs
     if {"odr", "odrd"} <= set(rules):
         tqdm.write("odrd: distractors; odr and odrd: shared units")
         analysis.odrd_distractor_analysis(hp, log, model_dir, few)
@@ -147,7 +147,7 @@ def analyze(model_dir, keep_activity=False, jobs=None, scheduler=None):
         # analysis.lesion_analysis(hp, log, model_dir, list(chosen.values()), ["odr", "odrd", "gap"])
         # analysis.perturbation_analysis(hp, model_dir, chosen["mature"], "odr")
 
-    # Which findings of the paper, and of the dynamics, this network reproduces: report.html, report.md, report.json
+    # Reproduction report (report.html, .md and .json): which findings of the paper and of the dynamics hold here
     tqdm.write("reproduction report")
     analysis.reproduction_report(model_dir)
     # analysis.reproduction_report(["data/seed0", "data/seed1"])  # in how many of these each finding holds
@@ -176,9 +176,11 @@ def main():
     parser.add_argument(
         "--jobs",
         type=int,
-        help="number of parallel processes, each on one core (default: a single process on all cores)",
+        help="number of parallel processes that classify units, each on one core (default: one process on all cores)",
     )
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="address of the Dask scheduler of a cluster")
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="address of the Dask scheduler of a cluster that classifies units"
+    )
     parser.add_argument(
         "--tasks", nargs="+", default=[], metavar="FILE", help="Python files that register your own tasks"
     )

@@ -14,7 +14,7 @@ from rnn_maturation.task import load_tasks
 from rnn_maturation.train import TrainingDiverged, train
 
 # ---- settings of the main run; a run with other settings needs another model directory (--modeldir) --------------
-RULESET = "all_new"  # rules that have an input channel: overlap, zero_gap, gap, odr, odrd, gap500
+RULESET = "all_new"  # rule set: the rules that have an input channel; all_new has the six rules of the next line
 RULES = ["overlap", "zero_gap", "gap", "odr", "odrd", "gap500"]  # rules to train; each batch is of one rule
 DISPLAY_STEP = 20  # training steps between two checkpoints; with 64 trials per step, 1,280 trials
 HP = {
@@ -26,24 +26,26 @@ HP = {
     "use_separate_input": False,
     "target_perf": 0.995,  # training ends when every rule performs better than this
 }
-MAX_TRIALS = 10_000_000  # training ends after so many trials even if the target performance is not reached
+MAX_TRIALS = 10_000_000  # training ends after this many trials even if the target performance is not reached
 
 
 def main():
     """Train with the options of the command line; exit with status 1 or 2 after an error, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--modeldir", default="data/6tasks", help="model directory, where the run is saved (default: %(default)s)"
+        "--modeldir", default="data/6tasks", help="model directory, in which the run is saved (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of initial weights, trials and noise (default: 0)")
     parser.add_argument(
         "--max_trials",
         type=int,
         default=MAX_TRIALS,
-        help="training ends after this number of trials at the latest (default: %(default)s)",
+        help="maximum number of training trials (default: %(default)s)",
     )
     parser.add_argument("--threads", type=int, help="number of processor cores to use (default: all)")
-    parser.add_argument("--overwrite", action="store_true", help="delete the run in --modeldir and train it again")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="delete the run in --modeldir and train it again from the beginning"
+    )
     parser.add_argument(
         "--tasks", nargs="+", default=[], metavar="FILE", help="Python files that register your own tasks"
     )

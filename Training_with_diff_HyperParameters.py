@@ -1,4 +1,4 @@
-"""Train variants of the network with one or more seeds each, many runs in parallel, here or on a Dask cluster.
+"""Train variants of the network, each with one or more seeds, in parallel on this machine or on a Dask cluster.
 
     python Training_with_diff_HyperParameters.py --list
     python Training_with_diff_HyperParameters.py --only set1_exp1 indi_* --seeds 0-4
@@ -6,7 +6,7 @@
     python Training_with_diff_HyperParameters.py --scheduler tcp://host:8786
 
 To resume runs that were stopped, give the same command again. The table <root>/sweep.csv (default: data/sweep.csv)
-says how each run ended. The variants are defined in rnn_maturation/sweep/variants.py.
+lists how far each run has come and how it ended. The variants are defined in rnn_maturation/sweep/variants.py.
 """
 
 import argparse
@@ -26,8 +26,8 @@ def main():
     Returns
     -------
     int
-        0: every run was trained, reached its maximum number of trials or diverged. 1: a run was refused, failed, or is
-        being trained by another process. 130: the runs were stopped.
+        0 if every run reached its target or its maximum number of trials, or diverged; 1 if a run was refused, failed,
+        or is being trained by another process; 130 if the runs were stopped.
     """
     options = parse_options()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # batch systems send SIGTERM: treat it like Ctrl-C
@@ -70,10 +70,10 @@ def parse_options():
         metavar="NAME",
         help=f"names of variants; * stands for any characters (default: all except the main run, {MAIN_RUN})",
     )
-    add("--seeds", default="0", help="seeds to train, like 0-4 or 0,2,5-7 (default: 0)")
+    add("--seeds", default="0", help="seeds to train, such as 0-4 or 0,2,5-7 (default: 0)")
     add("--root", default="data", help="folder that holds the model directories (default: %(default)s)")
     add("--jobs", type=int, help="number of runs at the same time (default: as many as cores and memory allow)")
-    add("--threads", type=int, help="processor cores per run (default: an equal share)")
+    add("--threads", type=int, help="number of processor cores per run (default: an equal share)")
     add(
         "--scheduler", metavar="ADDRESS", help="address of the Dask scheduler of a cluster that trains the runs instead"
     )

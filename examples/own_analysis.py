@@ -2,8 +2,9 @@
 
     python -m examples.own_analysis --modeldir data/6tasks_pretrained
 
-For each checkpoint it computes the population sparseness (Treves & Rolls, Network 2:371, 1991) of the activity in an
-epoch. The sparseness is 1 if all units fire at the same rate, and 1 / (number of units) if a single unit fires.
+For each checkpoint, this script computes the population sparseness (Treves & Rolls, Network 2:371, 1991) of the
+activity in an epoch. The sparseness is 1 if all units fire at the same rate, and 1 / (number of units) if a single unit
+fires.
 """
 
 import argparse
@@ -34,7 +35,7 @@ def compute_sparseness(activity, steps):
     Returns
     -------
     float
-        Mean over trials.
+        Sparseness, the mean over trials.
     """
     firing_rate = np.asarray(activity)[steps].mean(axis=0)  # (n_trials, n_units)
     return float((firing_rate.mean(axis=1) ** 2 / (firing_rate**2).mean(axis=1)).mean())
@@ -53,7 +54,7 @@ def draw_sparseness(table, title):
 
 
 def sparseness_analysis(hp, log, model_dir, ranges, rule, epoch, folder):
-    """Load, compute, draw and save; return a table with a row per checkpoint."""
+    """Compute and draw the sparseness at each checkpoint, save the figure, and return a table with one row each."""
     trial = analysis.gen_task_info(hp, log, model_dir, [rule], return_trial_store=True)[rule]
     steps = slice(*trial.epochs[epoch])
     rows = []
@@ -69,9 +70,9 @@ def sparseness_analysis(hp, log, model_dir, ranges, rule, epoch, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--modeldir", default="data/6tasks_pretrained")
+    parser.add_argument("--modeldir", default="data/6tasks_pretrained", help="model directory (default: %(default)s)")
     parser.add_argument(
-        "--checkpoints", type=int, default=10, help="checkpoints per stage at most (default: %(default)s)"
+        "--checkpoints", type=int, default=10, help="maximum number of checkpoints per stage (default: %(default)s)"
     )
     options = parser.parse_args()
     hp, log = load_hp(options.modeldir), load_log(options.modeldir)

@@ -19,13 +19,13 @@ MINE = Group("Stability")
 @MINE.finding(
     claim="Once mature, ODR rarely falls back",
     shown="{share:.3f} of the evaluations after maturity are below .90",
-    criterion="at most .10 of the evaluations after the first smoothed .95 are below .90",
+    criterion="once smoothed performance has reached .95, at most .10 of the evaluations are below .90",
     reason="Evaluations (512 trials) of a network that has learned the task differ by .01 to .02 in performance.",
     needs=("share",),
     holds=lambda numbers: numbers["share"] <= 0.10,
 )
 def odr_stays_mature(run):
-    """Measure the share of evaluations below .90 after ODR is mature."""
+    """Measure the share of evaluations with a performance below .90 once ODR is mature."""
     mature = run.crossing("odr", "mature")  # position in the log; None if ODR is never mature
     if mature is None:
         raise NotDecidable("ODR is never mature")
@@ -35,7 +35,7 @@ def odr_stays_mature(run):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model_dirs", nargs="*", default=["data/6tasks_pretrained"])
+    parser.add_argument("model_dirs", nargs="*", default=["data/6tasks_pretrained"], help="model directories")
     for model_dir in parser.parse_args().model_dirs:
         for finding in MINE.findings:
             judged = judge_finding(finding, TrainedRun(model_dir))

@@ -29,12 +29,14 @@ FOLDER = Path("figure/own_recording")
 
 
 def made_up_session(delay_gain, seed):
-    """Make up a recording session. Firing rates are spike counts per bin, divided by the bin width.
+    """Make up a recording session.
+
+    A firing rate is the number of spikes in a bin, divided by the bin width in s.
 
     Parameters
     ----------
     delay_gain : float
-        How strongly the neurons respond in the delay, relative to their cue response.
+        Response of the neurons in the delay, relative to their response to the cue.
     seed : int
         Seed of the random numbers.
 
@@ -43,7 +45,7 @@ def made_up_session(delay_gain, seed):
     activity : (n_time, n_trials, n_neurons) array
         Firing rates in Hz.
     locations : (n_trials,) array of int
-        Index of the location shown in each trial, 0 to 7.
+        Index of the location of the cue in each trial, 0 to 7.
     """
     rng = np.random.default_rng(seed)
     locations = np.repeat(np.arange(N_LOCATIONS), N_TRIALS)
@@ -74,7 +76,7 @@ def main():
     for name, (neurons, _) in selected.items():
         print(f"{name}: {len(neurons)} of {N_NEURONS} neurons are selective in the delay")
 
-    # Their activity against time, at the preferred and at the opposite location
+    # Time course of their activity, with the cue at the preferred and at the opposite location
     logs = {}
     for opposite in (False, True):
         logs[opposite] = {}
@@ -93,7 +95,7 @@ def main():
     tuning.plot().savefig(FOLDER / "tuning.png", dpi=150)
     print("width of tuning (locations):", {stage: round(of["width"], 2) for stage, of in tuning["stages"].items()})
 
-    # Decoding across time, and demixed PCA, of the adult session
+    # Decoding across time and demixed PCA, for the adult session
     activity, locations = sessions["adult"]
     scores = compute_recorded_decoder_scores(activity, locations, DT, window_size=10, stride=10, epochs=EPOCHS)
     scores.plot().savefig(FOLDER / "decoder.png", dpi=150)

@@ -11,7 +11,7 @@ import numpy as np
 from rnn_maturation.sweep.variants import VARIANTS, Variant
 from rnn_maturation.task import Task, register_ruleset, register_task, six_tasks_with
 
-# ---- ODR whose delay is drawn anew for each batch: one row, and a function that draws the duration ----------------
+# ---- ODR whose delay is drawn anew for each batch: a row of the table, and a function that draws the duration ------
 
 SHORTEST_DELAY, LONGEST_DELAY = 500, 2500  # ms, both included
 
@@ -48,7 +48,7 @@ def draw_two_items(trial, stim1, is_test):
         cued = trial.rng.randint(0, 2, n_trials)
     items = np.array([stim1, stim1 + offset])
     trial.add_stimulus("stim1", items[0])
-    trial.add_stimulus("stim2", items[1], "stim1", strength=WEAK)  # in the same epoch
+    trial.add_stimulus("stim2", items[1], "stim1", strength=WEAK)  # in the epoch stim1 too
     trial.add_stimulus("cue1", np.where(cued == 0, CUE_FIRST, CUE_SECOND), kind="other")
     trial.add_response(items[cued, np.arange(n_trials)])
 

@@ -2,10 +2,11 @@
 
     python -m examples.widening_delay --start data/seeds/6tasks/448000 --folder data/widening_delay
 
-The network of a checkpoint, trained with the delay of 1,500 ms only, is trained on, on the same six tasks, with a delay
-of ODR that is drawn anew for each batch from a range that widens from stage to stage. Each stage is a run of its own,
-which starts from the last checkpoint of the stage before. After each stage, a table shows the performance after
-different delays, and the leading eigenvalues. A stopped run is resumed with the same command.
+The script starts from a checkpoint of a network that was trained with an ODR delay of 1,500 ms only. It continues the
+training on the same six tasks, but draws the delay of ODR anew for each batch, from a range that widens from stage to
+stage. Each stage is a run of its own, which starts from the last checkpoint of the previous stage. After each stage,
+the script prints the performance after different delays, and the leading eigenvalues. To resume a run that was stopped,
+give the same command again.
 """
 
 import argparse
@@ -24,7 +25,7 @@ SHOWN_DELAYS_MS = (500, 1000, 1500, 2000, 2500)
 
 
 def draw_delay(rng, shortest, longest):
-    """Draw the delay of a batch of trials, whole ms."""
+    """Draw the delay of a batch of trials, in whole ms."""
     return {"delay1": rng.randint(shortest, longest + 1)}
 
 
@@ -36,7 +37,7 @@ def rule_of(shortest, longest):
 for span in RANGES_MS:
     register_task(
         rule_of(*span),
-        # the delay of 1500 ms is that of tests and evaluations
+        # Tests and evaluations use the delay of this row, 1500 ms.
         Task(
             f"ODR {span[0]} to {span[1]} ms",
             {"fix1": 1000, "stim1": 500, "delay1": 1500},
@@ -47,25 +48,26 @@ for span in RANGES_MS:
 
 
 def train_stages(start, folder, trials_per_stage=TRIALS_PER_STAGE, hp=PAPER_HP, threads=None):
-    """Train one stage after the other, and print what the network can do after each.
+    """Train one stage after the other; after each, print performance and eigenvalues.
 
     Parameters
     ----------
     start : str or Path
-        Checkpoint folder.
+        Checkpoint folder from which the first stage starts.
     folder : str or Path
-        Where the runs of the stages are kept.
+        Folder in which each stage gets a model directory.
     trials_per_stage : int
+        Number of training trials in each stage.
     hp : dict
-        Hyper-parameters that differ from the defaults, those of the checkpoint.
+        Hyper-parameters of the checkpoint's run that differ from the defaults.
     threads : int, optional
-        Number of processor cores, default all.
+        Number of processor cores to use; by default all.
     """
     for span in RANGES_MS:
         rule, model_dir = rule_of(*span), Path(folder) / rule_of(*span)
         log = train(
             model_dir,
-            hp={**hp, "target_perf": 1.0},  # cannot be exceeded: the performance at one delay ends no stage
+            hp={**hp, "target_perf": 1.0},  # cannot be exceeded, so that every stage trains to its end
             ruleset=f"all_new_{rule}",
             load_dir=start,
             max_steps=trials_per_stage // hp.get("batch_size_train", BATCH_SIZE),
@@ -85,11 +87,17 @@ def train_stages(start, folder, trials_per_stage=TRIALS_PER_STAGE, hp=PAPER_HP, 
 
 
 def main():
-    """Train the stages that the options describe."""
+    """Read the options and train all stages."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--start", default="data/seeds/6tasks/448000", help="checkpoint (default: %(default)s)")
-    parser.add_argument("--folder", default="data/widening_delay", help="folder of the runs (default: %(default)s)")
-    parser.add_argument("--trials_per_stage", type=int, default=TRIALS_PER_STAGE, help="default: %(default)s")
+    parser.add_argument(
+        "--start", default="data/seeds/6tasks/448000", help="checkpoint folder to start from (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--folder", default="data/widening_delay", help="folder of the model directories (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--trials_per_stage", type=int, default=TRIALS_PER_STAGE, help="training trials (default: %(default)s)"
+    )
     parser.add_argument("--threads", type=int, help="number of processor cores (default: all)")
     options = parser.parse_args()
     train_stages(options.start, options.folder, options.trials_per_stage, threads=options.threads)

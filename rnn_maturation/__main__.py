@@ -1,7 +1,7 @@
 """Check that this installation works: ``python -m rnn_maturation``.
 
-It prints the versions, cores and GPUs in use. Then it restores the bundled pretrained network and runs it on 512 trials
-of each of its rules. The performance in each rule must be close to the one that was logged during training.
+This command prints the versions, cores and GPUs in use. Then it restores the bundled pretrained network and runs it on
+512 trials of each rule. Performance in each rule must be close to the performance that was logged during training.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from rnn_maturation.tensorflow1 import tf, tf1
 
 MODEL_DIR = "data/6tasks_pretrained"
 PACKAGES = ("tensorflow", "numpy", "scipy", "pandas", "statsmodels", "scikit-learn", "matplotlib")
-TOLERANCE = 0.06  # between two evaluations (512 trials each): six standard errors of their difference at .975
+TOLERANCE = 0.06  # six standard errors of the difference between two evaluations of 512 trials, at performance .975
 
 
 def main():
@@ -48,8 +48,8 @@ def main():
 def _works(hp, log):
     """Yield for each rule whether the bundled network, at its last checkpoint, performs as logged."""
     trial_num = log["trials"][-1]
-    print(f"Bundled network {MODEL_DIR}, checkpoint {trial_num}. Performance in 512 trials, measured now and logged")
-    print(f"during training; they count as equal if they differ by at most {TOLERANCE}, which can be chance:")
+    print(f"Bundled network {MODEL_DIR}, checkpoint {trial_num}: performance in 512 trials, measured now and logged")
+    print(f"during training. Trials and noise are random, so the two may differ by up to {TOLERANCE}:")
     model = Model(MODEL_DIR, hp=hp)
     with tf1.Session() as session:
         model.restore(f"{MODEL_DIR}/{trial_num}")
@@ -73,6 +73,6 @@ if __name__ == "__main__":
     if status == 0:
         print("The installation works.")
     else:
-        print("The installation does not work as it should, see above. If a rule is not as logged, install")
+        print("The installation does not work, see above. If the performance in a rule is not as logged, install")
         print("requirements.txt in a new environment and try again.")
     sys.exit(status)
