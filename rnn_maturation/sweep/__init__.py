@@ -1,4 +1,4 @@
-"""Many networks: a table of variants, training with many seeds in parallel, and summaries over runs."""
+"""Train and analyze many networks: a table of variants, training with many seeds in parallel, and summaries of runs."""
 
 from rnn_maturation.sweep.runs import train_runs
 from rnn_maturation.sweep.summary import plot_sweep_summary

@@ -1,4 +1,4 @@
-"""Analyze many runs, each as the table of variants says, and many checkpoints in parallel."""
+"""Analyze runs as the table of variants says, with many checkpoints in parallel."""
 
 import contextlib
 import io
@@ -20,21 +20,22 @@ FEW_CHECKPOINTS = 5  # the same for distractors, which take seconds per checkpoi
 def analyze_checkpoints(
     model_dir, units, trial_list, norm=True, keep_activity=False, recompute=False, jobs=None, scheduler=None
 ):
-    """Run `compute_H` and `generate_neuron_info` at many checkpoints, all rules of a checkpoint in one piece of work.
+    """Run `compute_H` (with `keep_activity`) and `generate_neuron_info` at many checkpoints, if wanted in parallel.
 
-    The files are the same, bit for bit, wherever they are computed.
+    In parallel, one piece of work is all rules of one checkpoint. The files are the same, bit for bit, wherever they
+    are computed.
 
     Parameters
     ----------
     model_dir : str
     units : {rule: epochs}
-        The epochs of each rule in which units are classified.
+        For each rule, the epochs in which units are classified.
     trial_list : range, list, tuple, array or stage dict
-        Trial numbers of checkpoints. A stage dict gives them separately for each rule.
+        Trial numbers of checkpoints; in a stage dict ``{rule: {stage: trial numbers}}`` each rule has its own.
     norm, recompute : bool
         As for `generate_neuron_info`.
     keep_activity : bool
-        Whether to save the activity, too, in files H_<rule>.pkl.
+        Whether to save the activity of all units, too, in files H_<rule>.pkl.
     jobs : int, optional
         Number of parallel processes, with one core each. By default this process does the work, on all its cores.
     scheduler : str, optional
@@ -48,7 +49,7 @@ def analyze_checkpoints(
         If processes or the connection to the scheduler are lost.
     """
     hp = load_hp(model_dir)
-    analysis.gen_task_info(hp, None, model_dir, list(units))  # one file for all, so it is written first
+    analysis.gen_task_info(hp, None, model_dir, list(units))  # all processes read this file
     settings = {"norm": norm, "keep_activity": keep_activity, "recompute": recompute}
     if jobs is None and scheduler is None:
         for rule, epochs in units.items():
@@ -83,11 +84,11 @@ def _analyze(hp, model_dir, units, trials, norm, keep_activity, recompute):
 
 
 def analyze_run(run, keep_activity=False, jobs=None, scheduler=None, max_checkpoints=MAX_CHECKPOINTS):
-    """Analyze a run as its row of the table of variants says.
+    """Analyze a run as its row in the table of variants says.
 
     The analyses are growth of performance, PSTHs of selective units at their preferred and at the opposite location,
-    saccades, distractors, eigenvalues, and other delays. The stages are chosen from the log of the run. A rule that was
-    not learned has no stages; it is left out, and a message says so.
+    saccades, distractors, eigenvalues, and performance after other delays. The stages are chosen by the performance in
+    the log. A rule without a checkpoint in any stage is left out, and a message says so.
 
     Parameters
     ----------
@@ -95,19 +96,19 @@ def analyze_run(run, keep_activity=False, jobs=None, scheduler=None, max_checkpo
     keep_activity, jobs, scheduler
         As for `analyze_checkpoints`.
     max_checkpoints : int
-        Maximum number of checkpoints of each rule and stage.
+        Maximum number of checkpoints per rule and stage.
 
     Returns
     -------
     left_out : list of str
         Rules that were left out.
     delays : list of dict
-        What `delays.analyze_delay` found for each rule with a delay.
+        Rows for `delays.save_delay_table`, one per rule of the variant's `delay_rules` that has checkpoints.
 
     Raises
     ------
     FileNotFoundError
-        If the run has not begun, or has no checkpoints of any stage.
+        If the run has no hp.json, or no log, or an empty log.
     """
     model_dir, variant = run.model_dir, run.settings
     hp, log = load_hp(model_dir), load_log(model_dir)
@@ -120,7 +121,7 @@ def analyze_run(run, keep_activity=False, jobs=None, scheduler=None, max_checkpo
     left_out = [rule for rule in analyzed if rule not in learned]
     for rule in left_out:
         why = f"no checkpoint on disk is in a stage of {rule}" if rule in ranges else f"log.json has no rule {rule}"
-        print(f"{model_dir}: {why}: its analyses are left out")
+        print(f"{model_dir}: {why}; the analyses of this rule are left out")
     units = {rule: epochs for rule, epochs in variant.units.items() if rule in learned}
     if jobs is not None or scheduler is not None:
         analyze_checkpoints(model_dir, units, ranges, variant.norm, keep_activity, jobs=jobs, scheduler=scheduler)

@@ -1,7 +1,7 @@
 """Run many pieces of work, on the cores of this machine or on the workers of a Dask cluster.
 
-`LocalJobs` and `ClusterJobs` take a function and its arguments, which must be paths, numbers and strings, and return a
-future.
+`LocalJobs` and `ClusterJobs` have the same methods. `submit` takes a function and its arguments (paths, numbers,
+strings, and containers of them) and returns a future.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from rnn_maturation.checks import check_whole_number
 from rnn_maturation.cpu import thread_environment, use_cores
 
 CONNECT_S = 30  # s within which a scheduler must answer
-N_RESUBMISSIONS = 20  # how often a piece of work is started again if its worker is lost
+N_RESUBMISSIONS = 20  # maximum number of times that a piece of work is started again because its worker was lost
 LOST_SCHEDULER = "the connection to the scheduler was lost; give the same command again to do the rest"
 LOST_PROCESS = (
     "its process was ended from outside, perhaps because memory was full: use fewer parallel jobs (--jobs) or workers "
@@ -29,10 +29,10 @@ class LocalJobs:
     Parameters
     ----------
     n_jobs : int
-        Number of pieces at a time.
+        Maximum number of pieces at the same time.
     in_processes : bool
-        True: each piece runs in a process of a pool, with one core. False: it runs in a thread, for work that starts
-        its own processes.
+        If True, each piece runs in a process of a pool, on one core. If False, it runs in a thread; this is for work
+        that starts its own processes.
     """
 
     def __init__(self, n_jobs, in_processes=False):
@@ -46,15 +46,15 @@ class LocalJobs:
             self._pool = ThreadPoolExecutor(n_jobs)
 
     def submit(self, function, *arguments):
-        """Begin function(*arguments) as soon as there is room; return its future."""
+        """Call function(*arguments) as soon as fewer than `n_jobs` pieces run; return its future."""
         return self._pool.submit(function, *arguments)
 
     def everywhere(self, function, *arguments):
-        """Return the results of function(*arguments) in each process that has work, as a list."""
+        """Call function(*arguments) in this process and return the result in a list."""
         return [function(*arguments)]
 
     def has_lost_worker(self, error):
-        """Return whether an error means that the work may be begun again."""
+        """Return False: on this machine, work that was lost is not started again."""
         return False
 
     def __enter__(self):
@@ -80,7 +80,7 @@ class ClusterJobs:
     Raises
     ------
     ValueError
-        When Dask is not installed, no scheduler answers, or it or a worker cannot import this package.
+        If Dask is not installed, if no scheduler answers, or if the scheduler or a worker cannot import this package.
     """
 
     def __init__(self, address):
@@ -90,20 +90,20 @@ class ClusterJobs:
         except ImportError as error:
             raise ValueError("--scheduler needs dask.distributed: pip install -r requirements-cluster.txt") from error
         try:
-            parse_host_port(parse_address(address)[1])  # with a wrong address a client would never end
+            parse_host_port(parse_address(address)[1])  # a client with a wrong address would never end
             self._client = Client(address, timeout=CONNECT_S, set_as_default=False)
         except (OSError, ValueError) as error:
             raise ValueError(
                 f"no Dask scheduler answers at {address} ({error}): start `dask scheduler`, and give its address like "
                 "tcp://host:8786"
             ) from error
-        try:  # the tasks name functions of this package
+        try:  # the scheduler and the workers need the functions of this package
             self._client.run_on_scheduler(importlib.import_module, __package__)
             self._client.run(importlib.import_module, __package__)
         except ImportError as error:
             self._client.close()
             raise ValueError(
-                f"the Dask scheduler at {address} or a worker of it cannot import {__package__} ({error}): run "
+                f"the Dask scheduler at {address} or one of its workers cannot import {__package__} ({error}): run "
                 "`pip install .` in their environment, or start them with PYTHONPATH set to this folder"
             ) from error
         self._lost = KilledWorker
@@ -111,18 +111,18 @@ class ClusterJobs:
         self.description = f"on the workers of {address} (dashboard: {self._client.dashboard_link})"
 
     def submit(self, function, *arguments):
-        """Begin function(*arguments) on a worker that has room; return its future."""
+        """Call function(*arguments) on a worker that is free; return its future."""
         return self._pool.submit(function, *arguments)
 
     def everywhere(self, function, *arguments):
-        """Return the results of function(*arguments) in each worker, as a list."""
+        """Call function(*arguments) on each worker; return the results as a list, empty if the scheduler is lost."""
         try:
             return list(self._client.run(function, *arguments, on_error="ignore").values())
         except OSError:  # the scheduler is lost
             return []
 
     def has_lost_worker(self, error):
-        """Return whether an error means that the work may be begun again: its workers ended one after the other."""
+        """Return whether an error means that the workers of a piece of work were lost, so that it can start again."""
         return isinstance(error, self._lost)
 
     def __enter__(self):
@@ -167,9 +167,9 @@ class Batch:
     def results(self, timeout=None):
         """Return the pieces that have ended; wait for one if there is none yet.
 
-        A piece that lost its worker is started again, up to `N_RESUBMISSIONS` times, and is not among them. If it loses
-        its worker more often, if a process was ended from outside, or if the scheduler is lost, the error is an OSError
-        that says what to do.
+        A piece that lost its worker is started again, up to `N_RESUBMISSIONS` times, and is not returned. If it loses
+        its worker more often, if a process was ended from outside, or if the scheduler is lost, the piece is returned
+        with an OSError that says what to do.
 
         Parameters
         ----------
@@ -179,7 +179,7 @@ class Batch:
         Returns
         -------
         list of (name, result, error)
-            The error is None when the piece succeeded, else the result is None.
+            The error is None if the piece succeeded; otherwise the result is None.
         """
         ended = []
         for future in wait(self._pending, timeout, FIRST_COMPLETED).done:

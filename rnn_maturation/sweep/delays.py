@@ -1,4 +1,4 @@
-"""What a delay rests on in each run: delay activity, the leading eigenvalues, and performance after other delays."""
+"""Compare the delay dynamics of runs: delay activity, leading eigenvalues, and performance after other delays."""
 
 import numpy as np
 import pandas as pd
@@ -8,26 +8,26 @@ from rnn_maturation.files import atomic_write
 from rnn_maturation.model_directory import checkpoint_trials, figure_dir, load_hp, load_log
 from rnn_maturation.stages import STAGES, evenly_thinned, nearest_to_target
 
-COURSE_CHECKPOINTS = 40  # of the whole training, at which eigenvalues are computed
-RELATIVE_DELAYS = {"two_thirds": 2 / 3, "trained": 1, "four_thirds": 4 / 3, "double": 2}  # of the trained delay
+COURSE_CHECKPOINTS = 40  # number of checkpoints, over the whole training, at which eigenvalues are computed
+RELATIVE_DELAYS = {"two_thirds": 2 / 3, "trained": 1, "four_thirds": 4 / 3, "double": 2}  # delay / trained delay
 TABLE_NAME = "delays.csv"
 
 
 def analyze_delay(run, rule, ranges):
-    """Draw how the eigenvalues of a rule's delay grow and how the network performs after other delays.
+    """Draw the eigenvalues of a rule's delay over the training, and the performance after other delays.
 
     Parameters
     ----------
     run : TrainingRun
     rule : str
-        One of the variant's `delay_rules`.
+        One of `run.settings.delay_rules`.
     ranges : {rule: {stage: trial numbers}}
-        Checkpoints on disk.
+        Checkpoints of each stage that are on disk.
 
     Returns
     -------
     dict
-        A row of `save_delay_table`.
+        A row for `save_delay_table`.
     """
     model_dir, norm = run.model_dir, run.settings.norm
     hp, log = load_hp(model_dir), load_log(model_dir)
@@ -48,7 +48,7 @@ def analyze_delay(run, rule, ranges):
 
 
 def _mature_numbers(hp, log, model_dir, rule, trial_num):
-    """Return the part of a row that is about one checkpoint: eigenvalues, and performance after other delays."""
+    """Return the columns of a row that describe one checkpoint: eigenvalues, and performance after other delays."""
     eigenvalues = analysis.eigenvalue_growth_analysis(hp, log, model_dir, [trial_num], rule, save=False)
     values = eigenvalues.to_frame().iloc[0]
     trained_ms = eigenvalues.trained_delay_s * 1000
@@ -67,22 +67,23 @@ def _mature_numbers(hp, log, model_dir, rule, trial_num):
 
 
 def save_delay_table(rows):
-    """Write figure/figure_sweep/delays.csv: what the delay of each run rests on.
+    """Write figure/figure_sweep/delays.csv, which compares the delay dynamics of runs.
 
     Parameters
     ----------
     rows : list of dict
-        What `analyze_delay` returned.
+        The results of `analyze_delay`.
 
     Returns
     -------
     pandas.DataFrame
-        One row per run and rule: variant, seed, rule; activity_early, activity_mid, activity_mature, the mean activity
-        in the delay of units selective in it, over the checkpoints of a stage; and of the first checkpoint whose logged
-        performance is mature: trial, trained_delay_ms, largest_modulus, largest_is_complex, pair_modulus, frequency_hz,
-        memory_time_s and n_unstable of the delay's fixed point, period_s (1 / frequency), and correct_two_thirds,
-        correct_trained, correct_four_thirds, correct_double, the share of correct saccades after a delay of that
-        length, relative to the trained one. What a run did not reach is nan.
+        One row per run and rule. After variant, seed and rule, the columns activity_early, activity_mid and
+        activity_mature have the mean delay activity of the units that are selective in the delay, over the checkpoints
+        of each stage. The other columns describe the first checkpoint on disk whose logged performance is mature: trial
+        and trained_delay_ms; largest_modulus, largest_is_complex, pair_modulus, frequency_hz, memory_time_s and
+        n_unstable of the fixed point of the delay; period_s (1 / frequency); and correct_two_thirds, correct_trained,
+        correct_four_thirds and correct_double, the share of correct saccades after a delay of this length relative to
+        the trained delay. Columns of stages that a run did not reach are nan.
     """
     table = pd.DataFrame(rows)
     folder = figure_dir("sweep")

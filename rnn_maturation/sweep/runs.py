@@ -3,9 +3,9 @@
 Runs are independent. The table <root>/sweep.csv has one line per run, which says how the run ended. A network that
 diverges or does not learn is a result, too. A run that is refused or fails is reported, and the other runs continue.
 
-Each run is trained by its own process, with its own threads and its own log file. The arguments of this process
-(`single_run`) say what to train. If its standard input ends, because the parent process closes it or has ended, it
-saves the run and ends. So no run continues, on any machine, when nobody waits for it.
+Each run is trained by its own process (`single_run`), with its own threads and its own log file. If the standard input
+of this process ends, because the parent process closed it or has ended itself, the process saves the run and ends. Thus
+no run continues, on any machine, without a parent that waits for it.
 """
 
 import contextlib
@@ -30,19 +30,19 @@ from rnn_maturation.model_directory import has_log
 from rnn_maturation.sweep.cluster import Batch, connect
 from rnn_maturation.sweep.table import reached, sweep_table, table_text, with_earlier, write_table
 
-BYTES_PER_RUN = 1.5e9  # memory of one run, generously: 0.9 GB were measured with 256 units
-PATIENCE_S = 300  # s that a run waits for a model directory that another process uses
-LOOK_S = 2  # s between two checks of the progress
-SAVE_S = 30  # s between two updates of the table while no run ends
+BYTES_PER_RUN = 1.5e9  # memory that is reserved for one run; 0.9 GB were measured with 256 units
+PATIENCE_S = 300  # time for which a run waits for a model directory that another process uses
+LOOK_S = 2  # time between two checks of the progress
+SAVE_S = 30  # time between two updates of the table while no run ends
 NOT_IN_HP = {  # what `hp` cannot change, and how it is chosen instead
     "seed": "seeds are chosen with --seeds",
     **dict.fromkeys(
         ("ruleset", "rule_trains", "rules", "rule_probs", "rng"),
-        "it belongs to the variant; choose one with --only, or add one to the table: rnn_maturation/sweep/variants.py",
+        "it belongs to the variant; choose a variant with --only, or add one in rnn_maturation/sweep/variants.py",
     ),
 }
-OUTPUT_FILE = "training.log"  # in the model directory: what the run prints
-# how a run ended: the exit code of its process for each state ("running": another process is training it)
+OUTPUT_FILE = "training.log"  # file in the model directory with what the run prints
+# states in which a run can end, and the exit code of its process ("running": another process is training the run)
 EXIT_CODES = {"trained": 0, "limit": 10, "diverged": 11, "refused": 12, "failed": 13, "running": 14}
 STATES = {code: state for state, code in EXIT_CODES.items()}
 STOPPED_CODES = {128 + signal.SIGTERM, -signal.SIGTERM}
@@ -69,7 +69,7 @@ def train_runs(
     runs : list of TrainingRun
         Runs to train.
     jobs : int, optional
-        Number of runs at a time on this machine; by default as many as its cores and memory allow.
+        Number of runs at the same time on this machine; by default as many as its cores and memory allow.
     threads : int, optional
         Processor cores of each run; default: an equal share of the cores, or 1 on a cluster.
     scheduler : str, optional
@@ -107,7 +107,7 @@ def train_runs(
     common = {"threads": threads, "slim": slim, "display_step": display_step, "patience": patience}
     tasks = {run: {**_task(run, hp or {}, max_trials, bool(scheduler)), **common} for run in runs}
     with connect(jobs, scheduler) as where:
-        print(f"{len(runs)} runs, {where.description}; threads per run: {threads}")
+        print(f"runs: {len(runs)}, {where.description}; threads per run: {threads}")
         return _Sweep(where, tasks).work()
 
 
@@ -128,13 +128,14 @@ def _shares(n_runs, jobs, threads, scheduler):
 
 
 def _task(run, hp, max_trials, is_elsewhere):
-    """Return what a process needs to know about a run, as paths, numbers and strings."""
+    """Return the arguments with which a process trains a run, as paths, numbers and strings."""
     variant = run.settings
     hp = {**variant.whole_hp, **hp}
-    batch_size = complete_hp({**hp, "ruleset": variant.ruleset})["batch_size_train"]  # raises before anything has begun
+    batch_size = complete_hp({**hp, "ruleset": variant.ruleset})["batch_size_train"]  # wrong values raise here
     if max_trials is not None and max_trials < batch_size:
         raise ValueError(
-            f"max_trials {max_trials} is less than a batch, {batch_size} trials: give {batch_size} or more"
+            f"max_trials {max_trials} is less than the {batch_size} trials of one training step: give at least "
+            f"{batch_size}"
         )
     return {
         "model_dir": os.path.abspath(run.model_dir) if is_elsewhere else run.model_dir,
@@ -158,7 +159,7 @@ class _Sweep:
         self.progress = tqdm(total=len(tasks), unit=" runs", disable=None, dynamic_ncols=True)
 
     def work(self):
-        """Train until each run has ended, or all were asked to stop; return the table."""
+        """Train until all runs have ended, or have been asked to stop; return the table."""
         self._write()
         try:
             with self.progress:
@@ -226,7 +227,7 @@ class _Sweep:
 def checked_outcome(run, state, message):
     """Return the outcome of a run; it is 'failed' if a worker saved the run in a folder that this machine lacks."""
     if state in ("trained", "limit") and not has_log(run.model_dir):
-        return "failed", f"trained, but there is no log in {run.model_dir}: the workers must see the same folders"
+        return "failed", f"trained, but there is no log in {run.model_dir}: all machines must see the same folders"
     return state, message
 
 
@@ -243,17 +244,18 @@ def train_in_process(sweep, task):
     Parameters
     ----------
     sweep : str
-        Name of the sweep, with which `stop` and `kill` find the process.
+        Name of the sweep, by which `stop` and `kill` find the process.
     task : dict
-        model_dir, max_trials, patience (s to wait for a model directory that is in use), and the arguments of
-        `rnn_maturation.train.train` hp, ruleset, rule_trains, seed, display_step, threads, slim.
+        model_dir, max_trials, patience (s to wait for a model directory that is in use), and these arguments of
+        `rnn_maturation.train.train`: hp, ruleset, rule_trains, seed, display_step, threads, slim.
 
     Returns
     -------
     state : {'trained', 'limit', 'diverged', 'refused', 'failed', 'running', 'stopped', 'waiting'}
-        'running': another process trains it. 'waiting': the sweep was stopped before the run began.
+        How the run ended. 'running': another process is training it. 'waiting': the sweep was stopped before the run
+        began.
     message : str
-        The reason, if the state alone does not tell it.
+        The reason, or '' if the state says everything.
 
     Raises
     ------
@@ -289,13 +291,13 @@ def _start(sweep, task, log_file):
         process = subprocess.Popen(
             [sys.executable, "-u", "-m", f"{__package__}.single_run", json.dumps(task)],
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,  # only for its last message, see `single_run`
+            stdout=subprocess.PIPE,  # only for the last message, see `single_run`
             stderr=log_file,
             env=environment,
             start_new_session=True,  # Ctrl-C is for the parent, which stops its processes in its own way
         )
         _running[process] = sweep
-        if sweep in _stopped_sweeps:  # it was stopped at this moment
+        if sweep in _stopped_sweeps:  # the sweep was stopped in the meantime
             process.stdin.close()
     return process
 
@@ -311,7 +313,7 @@ def stop(sweep):
 
 
 def kill(sweep):
-    """End the processes of a sweep at once; what they saved last is kept."""
+    """End the processes of a sweep at once; their last checkpoints are kept."""
     stop(sweep)
     with _lock:
         for process, its in _running.items():

@@ -1,6 +1,6 @@
-"""The process that trains one run of a sweep: python -m rnn_maturation.sweep.single_run <task as JSON>.
+"""Train one run of a sweep in a process of its own: python -m rnn_maturation.sweep.single_run <task as JSON>.
 
-`runs.train_in_process` starts it and waits for it.
+`runs.train_in_process` starts this process and waits for it. The JSON text is the argument `task` of that function.
 """
 
 import contextlib
@@ -14,15 +14,16 @@ import time
 from rnn_maturation.files import ModelDirectoryInUse
 from rnn_maturation.sweep.runs import EXIT_CODES
 
-POLL_S = 0.5  # s between two checks whether the model directory is free
+POLL_S = 0.5  # time between two checks whether the model directory is free
 
 
 def main():
-    """Train the run that the arguments describe, tell the parent why it ended, and return the exit code for how."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent may have been started with these ignored, as shells do
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # with background jobs, and this process inherits that
-    # Standard output is a pipe to the parent. It is kept for the reason of the end, because another process may have
-    # written the last line of the log file. From now on all printed text goes to the log file, as errors do.
+    """Train the run that the argument describes, send the reason of its end to the parent, and return the exit code."""
+    # Shells start background jobs with signals ignored, and child processes inherit this: restore the default handlers.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Standard output is a pipe to the parent. It is kept for the reason of the end, because the last line of the log
+    # file may come from another process. From here on, printed text goes to the log file, as errors already do.
     pipe = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
@@ -39,7 +40,7 @@ def _stop_at_end_of_input():
 
 
 def _train(task):
-    """Return how the training ended, and why."""
+    """Train and return how the training ended (a key of EXIT_CODES), and why."""
     from rnn_maturation.train import TrainingDiverged
 
     try:
@@ -58,7 +59,7 @@ def _train(task):
 
 
 def _train_when_free(task):
-    """Train; if the model directory is in use, wait, because a process that has lost its parent ends soon."""
+    """Train the run; wait while its model directory is in use, because a process that has lost its parent ends soon."""
     from rnn_maturation.train import train
 
     arguments = {key: value for key, value in task.items() if key not in ("max_trials", "patience")}

@@ -1,4 +1,4 @@
-"""Summaries over runs: growth of performance over seeds, and trials to criterion for each variant."""
+"""Summarize runs in figures: growth of performance of all seeds, and trials to criterion of each variant."""
 
 import warnings
 
@@ -13,10 +13,10 @@ from rnn_maturation.task import rule_name
 
 
 def plot_sweep_summary(root="data", patterns=()):
-    """Draw the growth of performance over seeds, and the trials to criterion for each variant.
+    """Draw the growth of performance of all seeds, and the trials to criterion of each variant.
 
-    The figure figure/figure_sweep/growth_<variant> has a thin smoothed line for each seed of a variant, and the median.
-    The figure figure/figure_sweep/trials_to_criterion has all variants.
+    The figure figure/figure_sweep/growth_<variant> shows the smoothed performance of each seed as a thin line, and the
+    median over seeds. The figure figure/figure_sweep/trials_to_criterion shows all variants.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def plot_sweep_summary(root="data", patterns=()):
     Raises
     ------
     FileNotFoundError
-        When no run is on disk.
+        If no run of these variants is on disk.
     """
     wanted = {run.variant for run in choose_runs(patterns or ["*"])}
     runs = [run for run in find_runs(root) if run.variant in wanted and _can_be_shown(run)]
@@ -55,7 +55,7 @@ def plot_sweep_summary(root="data", patterns=()):
 
 
 def _can_be_shown(run):
-    """Return whether the run has begun and its log and hyper-parameters can be read; warn if they cannot."""
+    """Return whether a run has begun and its files can be read; give a warning if they cannot be read."""
     try:
         is_trained(run)
         return bool(reached(run))
@@ -88,13 +88,15 @@ def growth_curves(runs):
 
 
 def median_growth(curves):
-    """Return the median over runs at each trial number at which a run was evaluated.
+    """Return the median performance over runs at each trial number at which a run was evaluated.
 
-    A run that reached its target keeps its last performance; where a run ended otherwise, the median ends.
+    A run that reached its target counts with its last performance from then on. Where a run has ended without reaching
+    its target, the median ends.
 
     Parameters
     ----------
     curves : list of (trials, performance, whether the run reached its target)
+        As `growth_curves` returns it for a rule.
 
     Returns
     -------

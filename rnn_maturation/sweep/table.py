@@ -1,4 +1,4 @@
-"""The table of a sweep, <root>/sweep.csv: how far each run is, how well it performs, how it ended."""
+"""Make the table of a sweep, <root>/sweep.csv: how long each run was trained, how it performs, and how it ended."""
 
 import contextlib
 import csv
@@ -21,20 +21,20 @@ COLUMNS = ("variant", "seed", "state", "trials", "perf_min", "wall_s", "message"
 
 
 def sweep_table(runs, outcomes=None):
-    """Return one line per run: how far it is, how well it performs, how long it took.
+    """Return a table with one line per run: its state, number of trials, performance and duration.
 
     Parameters
     ----------
     runs : list of TrainingRun
     outcomes : {TrainingRun: (state, message)}, optional
-        How the runs ended; by default this is read from their folders. A run that is being trained is 'running'.
+        How the runs ended; by default this follows from their folders. A run that is being trained is 'running'.
 
     Returns
     -------
     pandas.DataFrame
-        The columns are variant, seed, state, trials, perf_min, wall_s (s of training) and message. For each rule there
-        are also perf_<rule>, the performance at the end, and <rule>_to_0.35, <rule>_to_0.65 and <rule>_to_0.95, see
-        `trials_to_criterion`.
+        The columns are variant, seed, state, trials (number of training trials), perf_min (performance of the worst
+        rule), wall_s (duration of the training, s) and message. For each rule there are also perf_<rule>, the last
+        performance, and <rule>_to_0.35, <rule>_to_0.65 and <rule>_to_0.95, see `trials_to_criterion`.
     """
     rows = [_row(run, *(outcomes or {}).get(run, (None, ""))) for run in runs]
     present = {key for row in rows for key in row}
@@ -45,11 +45,11 @@ def sweep_table(runs, outcomes=None):
 
 def _row(run, state, message):
     row = {}
-    if is_locked(run.model_dir):  # some process is training it: its earlier outcome is outdated
+    if is_locked(run.model_dir):  # a process is training the run: the earlier outcome is outdated
         state, message = "running", ""
     try:
         row = reached(run)
-        if state in (None, "limit", "stopped") and is_trained(run):  # also if it was trained after that outcome
+        if state in (None, "limit", "stopped") and is_trained(run):  # perhaps it was trained further since
             state, message = "trained", ""
     except (FileNotFoundError, NotADirectoryError):  # not begun
         pass
@@ -59,18 +59,18 @@ def _row(run, state, message):
 
 
 def is_trained(run):
-    """Return whether a run has reached its target; FileNotFoundError when it has no log."""
+    """Return whether a run has reached its target; raise a FileNotFoundError if it has hp.json but no log."""
     return has_hp(run.model_dir) and reached(run)["perf_min"] > load_hp(run.model_dir)["target_perf"]
 
 
 def reached(run):
-    """Return the columns of the table that come from the log of a run; FileNotFoundError if there is no log."""
+    """Return the columns of the table that come from the log of a run; raise a FileNotFoundError if it has none."""
     return _read_log(run.model_dir, (Path(run.model_dir) / LOG_FILE).stat().st_mtime_ns)
 
 
 @cache
 def _read_log(model_dir, _):
-    """Read the log again only when its time has changed."""
+    """Return the columns that come from a log; the file is read again only if its modification time has changed."""
     log = load_log(model_dir)
     if not log["trials"]:
         raise FileNotFoundError(f"{model_dir} has an empty log")
@@ -97,7 +97,7 @@ def trials_to_criterion(log, rule, criterion):
     Returns
     -------
     int or None
-        None if the performance never reaches the criterion.
+        Number of training trials; None if the performance never reaches the criterion.
     """
     position = first_reaching(log[f"perf_{rule}"], criterion)
     return None if position is None else int(log["trials"][position])
@@ -117,7 +117,7 @@ def write_table(root, outcomes=None):
     Returns
     -------
     pandas.DataFrame
-        What was written.
+        The table that was written.
     """
     runs = sorted({*find_runs(root), *(outcomes or {})}, key=table_order)
     table = sweep_table(runs, with_earlier(root, outcomes or {}))
@@ -136,7 +136,7 @@ def with_earlier(root, outcomes):
 
 
 def earlier_outcomes(root):
-    """Return the outcomes in the existing file, for runs on disk that have not reached their target since.
+    """Return the outcomes that <root>/sweep.csv has of runs on disk, except of runs that have now reached their target.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def earlier_outcomes(root):
     on_disk = {(run.variant, str(run.seed)): run for run in find_runs(root)}
     with (
         open(path, newline="", encoding="utf-8", errors="replace") as file,
-        contextlib.suppress(csv.Error),  # what follows in the file is unknown
+        contextlib.suppress(csv.Error),  # the rest of a damaged file is left out
     ):
         for row in csv.DictReader(file):
             run = on_disk.get((row.get("variant"), row.get("seed")))
@@ -164,7 +164,7 @@ def earlier_outcomes(root):
 
 
 def table_text(table):
-    """Return the first columns of a sweep's table as text: state, trials, performance and time of each run."""
+    """Return the main columns of `sweep_table` as text: state, trials, lowest performance and duration of each run."""
     shown = pd.DataFrame(
         {
             "run": [TrainingRun(*which).name for which in zip(table["variant"], table["seed"], strict=True)],

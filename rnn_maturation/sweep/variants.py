@@ -1,4 +1,4 @@
-"""The networks of the paper and its supplement in one table: how their training differs, and how they are analyzed.
+"""List the networks of the paper and its supplement in one table: how each is trained and how it is analyzed.
 
 A variant lists only what differs from `COMMON`. A training run is a variant with a seed, in its own model directory.
 """
@@ -20,14 +20,14 @@ from rnn_maturation.hyperparameters import (
 from rnn_maturation.model_directory import has_hp
 from rnn_maturation.task import TASKS, rules_dict
 
-COMMON = {**PAPER_HP, "target_perf": STAGE_LEVELS["mature"]}  # training ends when every rule is mature
-MAX_TRIALS = 3_000_000  # training ends after so many trials even if the target performance is not reached
+COMMON = {**PAPER_HP, "target_perf": STAGE_LEVELS["mature"]}  # training ends when every rule performs better than this
+MAX_TRIALS = 3_000_000  # training ends after this many trials even if the target performance is not reached
 MAX_TRIALS_HOPELESS = 640_000  # the same for learning rates that are known to be too high
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A row of the table.
+    """A row of the table of variants.
 
     Attributes
     ----------
@@ -38,12 +38,11 @@ class Variant:
     rules : tuple of str
         Rules to train. If it is empty, all rules of the rule set are trained.
     units : dict
-        {rule: epochs} in which units are classified and their PSTHs drawn. If it is empty, only the growth of
-        performance is drawn.
+        {rule: epochs}: the epochs in which units are classified and their PSTHs drawn.
     saccades : tuple of str
         Rules whose saccades are analyzed.
     distractor : bool
-        Whether the effect of the distractor's distance is analyzed.
+        Whether the effect of the distance between stimulus and distractor is analyzed.
     max_trials : int
         Maximum number of trials.
     """
@@ -58,7 +57,7 @@ class Variant:
 
     @property
     def whole_hp(self):
-        """Return `COMMON` with the hyper-parameters of this variant in it."""
+        """Return the hyper-parameters of the variant: `COMMON`, changed by `hp`."""
         return {**COMMON, **self.hp}
 
     @property
@@ -68,7 +67,7 @@ class Variant:
 
     @property
     def delay_rules(self):
-        """Return the rules with a single delay between cue and response, as a list: ODR with whatever length."""
+        """Return the rules of `units` with a single delay between cue and response: ODR with a delay of any length."""
         return [rule for rule, epochs in self.units.items() if "delay1" in epochs and "delay2" not in epochs]
 
     @property
@@ -78,7 +77,7 @@ class Variant:
 
     @property
     def distractor_rules(self):
-        """Return the trained rules whose distractor can be shown at any location, where its effect is analyzed."""
+        """Return the rules in which distractors are analyzed: with `distractor`, the trained ones with `test_pairs`."""
         return [rule for rule in self.trained_rules if self.distractor and TASKS[rule].test_pairs]
 
 
@@ -136,7 +135,7 @@ VARIANTS = {
     "set7_exp1": Variant({"rnn_type": "LeakyGRU"}, **EVERYTHING),
     "set7_exp2": Variant({"rnn_type": "GRU"}, **EVERYTHING),
 }
-MAIN_RUN = "6tasks"  # trained by Main_training.py too; a sweep trains it only when it is named
+MAIN_RUN = "6tasks"  # Main_training.py trains it too; a sweep trains it only if --only names it
 
 
 @dataclass(frozen=True, order=True)
@@ -158,12 +157,12 @@ class TrainingRun:
 
     @property
     def name(self):
-        """Return the name of the model directory: the variant's, with the seed when it is not 0."""
+        """Return the name of the model directory: <variant>, or <variant>_seed<seed> if the seed is not 0."""
         return self.variant if self.seed == 0 else f"{self.variant}_seed{self.seed}"
 
     @property
     def model_dir(self):
-        """Return the model directory."""
+        """Return the path of the model directory."""
         return str(Path(self.root) / self.name)
 
     @property
@@ -178,7 +177,8 @@ def choose_runs(patterns=(), seeds=(0,), root="data"):
     Parameters
     ----------
     patterns : sequence of str
-        Names of variants, with * and ? for any characters. Without patterns, all variants but the main run are chosen.
+        Names of variants, in which * stands for any characters and ? for one. Without patterns, all variants except the
+        main run are chosen.
     seeds : sequence of int
     root : str
         Folder of the model directories.
@@ -231,7 +231,7 @@ def table_order(run):
 
 
 def parse_seeds(text):
-    """Return the seeds that a text like '0-4' or '0,2,5-7' names, each once, in order.
+    """Return the seeds that a text such as '0-4' or '0,2,5-7' names, each once, in order.
 
     Parameters
     ----------
@@ -244,13 +244,16 @@ def parse_seeds(text):
     Raises
     ------
     ValueError
-        For any other text.
+        For any other text, a seed that is too large, or a range of more than 10,001 seeds.
     """
     seeds = set()
     for part in text.split(","):
         match = re.fullmatch(r"\s*([0-9]+)(?:-([0-9]+))?\s*", part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if first > last or last > LARGEST_SEED or last - first > 10_000:
-            raise ValueError(f"seeds {quoted(text)} are not understood: write them like 0-4 or 0,2,5-7")
+            raise ValueError(
+                f"seeds {quoted(text)} are not understood: write them like 0-4 or 0,2,5-7, the smaller "
+                "end of a range first"
+            )
         seeds.update(range(first, last + 1))
     return sorted(seeds)

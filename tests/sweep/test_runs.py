@@ -253,7 +253,7 @@ def test_the_list_of_variants_says_what_differs(monkeypatch, capsys):
         (["--hp", "n_rnn=many"], ".*n_rnn .* is 'many'"),
         (["--jobs", "0"], "jobs must be a whole number of at least 1"),
         (["--jobs", "2", "--scheduler", "tcp://host:8786"], "--jobs is for this machine and --scheduler for a cluster"),
-        (["--max_trials", "63"], "max_trials 63 is less than a batch, 64 trials"),
+        (["--max_trials", "63"], "max_trials 63 is less than the 64 trials of one training step"),
         (["--max_trials", "-5"], "max_trials must be a whole number of at least 1"),
         (["--display_step", "0"], "display_step must be a whole number of at least 1"),
         (["--hp", "seed=3"], "--hp cannot set seed: seeds are chosen with --seeds"),

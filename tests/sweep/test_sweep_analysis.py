@@ -83,5 +83,5 @@ def test_the_analysis_script_analyses_what_is_on_disk_and_tells_what_it_cannot(t
     assert "gap_stim1_auto_choose_step_None_PSTH.png" in figures_of_gap
     assert "saccade_distribut_analysis_by_growth.png" in figures_of_gap
     assert os.listdir(tmp_path / "figure" / "figure_set1_exp1") and "no checkpoint on disk" in done.stdout
-    assert "log.json has no rule odr: its analyses are left out" in done.stdout
+    assert "log.json has no rule odr; the analyses of this rule are left out" in done.stdout
     assert load_hp(tmp_path / "data" / "indi_gap")["n_rnn"] == 8
