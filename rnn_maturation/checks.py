@@ -10,9 +10,9 @@ def quoted(value, limit=80):
     Parameters
     ----------
     value : object
-        Any object, also a whole log or array that was given by mistake.
+        Any object, for example a whole log or array that was given by mistake.
     limit : int
-        Largest number of characters.
+        Maximum number of characters.
 
     Returns
     -------

@@ -8,7 +8,7 @@ _core_limit = None
 
 
 def n_cores():
-    """Return how many cores this process may use: those that the system gives it, at most the limit of `use_cores`."""
+    """Return how many cores this process may use: all that the system gives it, or fewer after `use_cores`."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return available if _core_limit is None else min(available, _core_limit)
 
@@ -19,14 +19,14 @@ def use_cores(limit):
     Parameters
     ----------
     limit : int or None
-        Largest number of cores. None: all cores that the system gives to this process.
+        Maximum number of cores. With None, all cores that the system gives to this process are used.
     """
     global _core_limit
     _core_limit = limit
 
 
 def thread_environment(threads):
-    """Return the environment variables of a process whose numerical libraries are to use `threads` threads.
+    """Return environment variables for a process whose numerical libraries will use `threads` threads.
 
     Parameters
     ----------

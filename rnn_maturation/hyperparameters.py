@@ -41,7 +41,7 @@ GATED_ACTIVATIONS = (
 )  # fmt: skip
 GATED_TYPES = ("LeakyGRU", "GRU", "LSTM")
 SEPARATE_INPUT_NEEDS = {"rnn_type": ("LeakyRNN",), "loss_type": ("lsq",), "activation": ("softplus", "relu")}
-RNG_OFFSET = 1000  # load_hp adds it to the seed, so that analyses draw other trials than training did
+RNG_OFFSET = 1000  # load_hp adds it to the seed, so that analyses do not draw the same trials as training
 LARGEST_SEED = 2**32 - 1 - RNG_OFFSET  # seeds of RandomState have 32 bits
 
 OLD_NAMES = {
@@ -52,7 +52,7 @@ OLD_NAMES = {
 
 
 class Check(NamedTuple):
-    """The allowed values in words, a function that tests a value, and what an error message recommends besides."""
+    """The allowed values in words, a function that tests a value, and an additional remedy for the error message."""
 
     allowed: str
     accepts: Callable
@@ -137,9 +137,11 @@ _PROBABILITIES = Check(
 
 PARAMETERS = {
     # training
-    "batch_size_train": Parameter(BATCH_SIZE, _integer(1), "trials in a training step"),
+    "batch_size_train": Parameter(BATCH_SIZE, _integer(1), "number of trials in a training step"),
     "batch_size_test": Parameter(
-        512, _integer(N_EVALUATION_BATCHES), f"trials of each rule in an evaluation, in {N_EVALUATION_BATCHES} batches"
+        512,
+        _integer(N_EVALUATION_BATCHES),
+        f"number of trials per rule in an evaluation, in {N_EVALUATION_BATCHES} batches",
     ),
     "optimizer": Parameter("adam", _choice("adam", "sgd"), "optimizer"),
     "learning_rate": Parameter(0.001, _positive(), "learning rate of the optimizer"),
@@ -167,21 +169,23 @@ PARAMETERS = {
         None, _optional(_real(0, 1)), "fraction of the weights that is trained freely; None: all of them"
     ),
     # tasks
-    "ruleset": Parameter(PAPER_RULESET, _RuleSetCheck(), "set of rules; each has an input channel"),
-    "n_rule": Parameter(lambda hp: get_num_rule(hp["ruleset"]), _integer(1), "rule channels (K)"),
-    "n_eachring": Parameter(8, _integer(2), "units of each ring (R), in the input and in the output"),
-    "num_ring": Parameter(1, _integer(1), "stimulus rings in the input"),
+    "ruleset": Parameter(PAPER_RULESET, _RuleSetCheck(), "rule set; each of its rules has an input channel"),
+    "n_rule": Parameter(lambda hp: get_num_rule(hp["ruleset"]), _integer(1), "number of rule channels K"),
+    "n_eachring": Parameter(8, _integer(2), "number of units R in each ring of the input and of the output"),
+    "num_ring": Parameter(1, _integer(1), "number of stimulus rings in the input"),
     "rule_start": Parameter(lambda hp: 1 + hp["num_ring"] * hp["n_eachring"], _integer(3), "channel of the first rule"),
-    "n_input": Parameter(lambda hp: hp["rule_start"] + hp["n_rule"], _integer(4), "input channels"),
-    "n_output": Parameter(lambda hp: hp["n_eachring"] + 1, _integer(3), "output channels: fixation and one ring"),
+    "n_input": Parameter(lambda hp: hp["rule_start"] + hp["n_rule"], _integer(4), "number of input channels"),
+    "n_output": Parameter(
+        lambda hp: hp["n_eachring"] + 1, _integer(3), "number of output channels: fixation and one ring"
+    ),
     "in_type": Parameter("normal", _choice("normal"), "kind of input"),
     "in_loc_type": Parameter(
-        ABSENT, _choice("one_hot"), "each stimulus activates one unit only; without this key it is a bump"
+        ABSENT, _choice("one_hot"), "each stimulus activates a single input unit; without this key, a bump of units"
     ),
     "sigma_x": Parameter(0.01, _real(), "standard deviation of the input noise"),
     # network
     "rnn_type": Parameter("LeakyRNN", _choice("LeakyRNN", *GATED_TYPES), "recurrent cell"),
-    "n_rnn": Parameter(256, _integer(1), "recurrent units (N)"),
+    "n_rnn": Parameter(256, _integer(1), "number of recurrent units N"),
     "activation": Parameter("relu", _choice(*GATED_ACTIVATIONS), "nonlinearity of the units"),
     "tau": Parameter(100, _positive(), "time constant of the units, ms"),
     "dt": Parameter(20, _positive(100), "time step, ms; the shortest epoch of a task lasts 100 ms"),
@@ -206,7 +210,7 @@ PARAMETERS = {
     "rng": Parameter(ABSENT, _RNG, "random generator of the trials, not saved"),
     "rule_trains": Parameter(ABSENT, _RULES, "rules that are trained"),
     "rules": Parameter(ABSENT, _RULES, "rules that are evaluated"),
-    "rule_probs": Parameter(ABSENT, _PROBABILITIES, "how often each of rule_trains is drawn"),
+    "rule_probs": Parameter(ABSENT, _PROBABILITIES, "probability of each rule of rule_trains"),
 }
 
 
@@ -253,7 +257,7 @@ def complete_hp(given, source="hp", is_file=False):
     Raises
     ------
     ValueError
-        If a key is unknown (and `is_file` is False), a value is not allowed, or values contradict each other.
+        If a key is unknown and `is_file` is False, if a value is not allowed, or if values contradict each other.
 
     Warns
     -----
@@ -263,7 +267,7 @@ def complete_hp(given, source="hp", is_file=False):
     try:
         given = {key: plain(value) for key, value in rename_old_keys(given, source).items()}
     except RecursionError as error:
-        raise ValueError(f"{source}: no hyper-parameter is a list nested this deeply. Remove this list.") from error
+        raise ValueError(f"{source}: a list is nested too deeply for a hyper-parameter. Remove this list.") from error
     unknown = [key for key in given if key not in PARAMETERS]
     if is_file and unknown:
         given["unknown_keys"] = unknown
@@ -295,7 +299,7 @@ def check_hp(hp, source="hp"):
     hp : dict
         As `complete_hp` returns it.
     source : str
-        What to call it in the error: a file name, or 'hp'.
+        What to call `hp` in a message: a file name, or 'hp'.
 
     Raises
     ------
@@ -305,14 +309,15 @@ def check_hp(hp, source="hp"):
     _check_values(hp, source)
     missing = [key for key, parameter in PARAMETERS.items() if parameter.default is not ABSENT and key not in hp]
     if missing:
-        raise ValueError(f"{source}: {', '.join(missing)} missing. Use complete_hp to fill in the defaults.")
+        raise ValueError(f"{source}: keys are missing: {', '.join(missing)}. Use complete_hp to fill in the defaults.")
     _check_network(hp, source)
     _check_channels(hp, source)
     _check_rules(hp, source)
     if not hp["early_target_perf"] <= hp["mid_target_perf"] <= hp["mature_target_perf"]:
         raise ValueError(
             f"{source}: early_target_perf {hp['early_target_perf']}, mid_target_perf {hp['mid_target_perf']} and "
-            f"mature_target_perf {hp['mature_target_perf']} must not decrease in this order. Correct one of them."
+            f"mature_target_perf {hp['mature_target_perf']} must increase in this order, or be equal. Correct "
+            "one of them."
         )
 
 
@@ -327,7 +332,8 @@ def rename_old_keys(hp, source="hp"):
     for old, new in OLD_NAMES.items():
         if old in hp and new in hp and hp[old] != hp[new]:
             raise ValueError(
-                f"{source}: {old} is {hp[old]}, but {new}, its present name, is {hp[new]}. Remove one of them."
+                f"{source}: {old} is {quoted(hp[old])}, but {new}, its present name, is {quoted(hp[new])}. "
+                "Remove one of them."
             )
     return {OLD_NAMES.get(key, key): value for key, value in hp.items()}
 
@@ -350,8 +356,8 @@ def check_known(keys, source="hp"):
 def changed_keys(hp_a, hp_b):
     """Return what differs between two hps: ``{key: (value in hp_a, value in hp_b)}``.
 
-    A key that is missing in one of them has the value None for it. The random generator and the keys that the program
-    does not know are left out, because they have no effect on a run.
+    The value of a missing key is None. The random generator and the keys that the program does not know are left out,
+    because they do not make two runs different.
     """
     ignored = {"rng", "unknown_keys", *hp_a.get("unknown_keys", ()), *hp_b.get("unknown_keys", ())}
     values = {key: (plain(hp_a.get(key)), plain(hp_b.get(key))) for key in {**hp_a, **hp_b} if key not in ignored}
@@ -370,9 +376,9 @@ def plain(value):
 def gen_ortho_matrix(dim, rng=None):
     """Draw a random orthogonal matrix from the uniform (Haar) distribution.
 
-    It is a product of Householder reflections of normal vectors of decreasing length (Stewart 1980; Mezzadri 2007).
-    They are drawn in the same order as in scipy.stats.ortho_group in 2018, because the initial weights of published
-    runs depend on it.
+    It is a product of Householder reflections of Gaussian vectors of decreasing length (Stewart 1980; Mezzadri 2007).
+    The vectors are drawn in the same order as in scipy.stats.ortho_group in 2018, because the initial weights of
+    published runs depend on it.
 
     Parameters
     ----------
@@ -433,7 +439,7 @@ def _check_network(hp, source):
     if hp["activation"] not in LEAKY_ACTIVATIONS and hp["rnn_type"] not in GATED_TYPES:
         raise ValueError(
             f"{source}: activation {hp['activation']!r} works only with rnn_type {', '.join(GATED_TYPES)}, not "
-            f"{hp['rnn_type']!r}. Choose one of the activations {', '.join(LEAKY_ACTIVATIONS)}."
+            f"{hp['rnn_type']!r}. Change rnn_type or choose one of the activations {', '.join(LEAKY_ACTIVATIONS)}."
         )
 
 

@@ -100,12 +100,12 @@ def gen_feed_dict(model, trial, hp):
 
 
 def session_config(threads=None):
-    """Return session settings for training: one thread for each part of the batch.
+    """Return session settings for training, in which the parts of the batch run in parallel and share the cores.
 
     Parameters
     ----------
     threads : int, optional
-        Processor cores to use; default all that this process may run on.
+        Number of processor cores to use; by default all that this process may use.
 
     Returns
     -------
@@ -149,7 +149,7 @@ class Model:
     model_dir : str or Path
         Folder of hp.json, in which `save` and `restore` work by default. It may be None if hp is given.
     hp : dict, optional
-        Hyper-parameters; by default they are read from model_dir. Not changed.
+        Hyper-parameters; by default they are read from model_dir. The dict is not changed.
     sigma_rec, dt : float, optional
         Standard deviation of the recurrent noise, and time step (ms), to use instead of the values in hp.
 
@@ -160,21 +160,25 @@ class Model:
     x, y, c_mask : placeholders
         (T, B, n_input), (T, B, n_output), and the cost mask of the trials (see task.Trial).
     noise_seed : placeholder with default, (2,) int64
-        The recurrent noise is a pure function of it. If it is not fed, every session run draws fresh noise.
+        Seed of the recurrent noise: the same seed gives the same noise. If it is not fed, every session run draws new
+        noise.
     h, y_hat, y_hat_loc : tensors
         Activity (T, B, N), output (T, B, n_output), and the direction of its population vector (T, B) in [0, 2 pi).
     cost_lsq, cost_reg : scalar tensors
-        Cost of the output (of either loss type, in spite of the name) and regularization.
+        Cost of the output, of either loss type in spite of the name; and cost of the regularization.
     evaluation : tuple of tensors
-        cost_lsq and y_hat, which are computed here without keeping the activity, to save memory and time; and the l2_h
-        part of cost_reg, which is a sum over trials.
+        cost_lsq, y_hat, and the l2_h part of cost_reg, which is a sum over trials. In a leaky RNN without a penalty on
+        the activity, they are computed without keeping the activity, to save memory and time.
     train_step : operation
+        Changes the variables by one step of the optimizer.
     var_list, weight_list : lists of variables
         All trainable variables, and the weights among them.
     w_in, w_rec, w_out, b_rec, b_out : tensors
-        Weights and biases. With separate input there are also w_sen_in, b_in and w_rule, and w_in is the input matrix
-        that results from w_sen_in and w_rule. In a GRU, w_in, w_rec and b_rec are those of the candidate state.
+        Weights and biases: (n_in, N), (N, N), (N, n_output), (N,), (n_output,). With separate input there are also
+        w_sen_in, b_in and w_rule, and w_in is the input matrix that results from w_sen_in and w_rule. In a GRU, w_in,
+        w_rec and b_rec are those of the candidate state; in an LSTM, those of the four gates side by side.
     saver : tf.compat.v1.train.Saver
+        Saves and restores all variables, as in the original.
 
     Raises
     ------
@@ -223,7 +227,7 @@ class Model:
     # ------------------------------------------------------------------------------------------------ variables
 
     def _build_variables(self, rng):
-        """Make the variables, named as in TensorFlow 1; initial values are drawn from rng, recurrent weights first."""
+        """Make the variables, named as in TensorFlow 1; initial values are drawn from rng, those of the output last."""
         hp = self.hp
         n_in, n_rnn = hp["n_input"], hp["n_rnn"]
 
@@ -304,7 +308,7 @@ class Model:
         self.y_hat_loc = tf_popvec(self.y_hat[..., 1:])
 
     def _sigma(self):
-        """Return the standard deviation of the noise in one step; its effect does not depend on the step's length."""
+        """Return the standard deviation of the noise in one step, scaled so that its effect does not depend on dt."""
         return self.hp["sigma_rec"] * np.sqrt(2 / self.hp["alpha"])
 
     def _leaky_arguments(self, seed):
@@ -313,7 +317,7 @@ class Model:
         return self.w_in, w_rec, bias, self.hp["alpha"], self.hp["activation"], self._sigma(), seed
 
     def _activity(self, x, seed):
-        """Return scale and activity of one part of the batch: h = scale * activity."""
+        """Return, for one part of the batch, scale and activity such that h = scale * activity."""
         hp = self.hp
         if hp["rnn_type"] == "LeakyRNN":
             return hp["alpha"], recurrence.leaky_rnn(x, *self._leaky_arguments(seed))
@@ -333,7 +337,7 @@ class Model:
     # -------------------------------------------------------------------------------------------- costs, training
 
     def _output_cost(self, readout_parts):
-        """Return the mean cost; the parts are summed last, so that their gradients do not wait for each other."""
+        """Return the mean cost; the parts are added at the end, so that their gradients do not wait for each other."""
         n_time, n_trials = tf.shape(self.x)[0], tf.shape(self.x)[1]
         if not self._lsq:
             mask = tf.reshape(self.c_mask, [n_time, n_trials])
@@ -375,7 +379,7 @@ class Model:
         Parameters
         ----------
         extra_cost : scalar tensor, optional
-            A further cost. It is not added to `cost_reg`: the next call starts from `cost_reg` alone.
+            A further cost. It is not added to `cost_reg`, so the next call does not include it.
         var_list : list of variables, optional
             Variables to train; by default all trainable ones.
         """
@@ -404,7 +408,7 @@ class Model:
         Parameters
         ----------
         load_dir : str or Path, optional
-            Checkpoint folder; default model_dir.
+            Checkpoint folder; by default model_dir.
         whole : bool
             If True, a checkpoint without the optimizer's state is an error. If False, that state is set to its initial
             value.
@@ -437,7 +441,7 @@ class Model:
         Parameters
         ----------
         modeldir : str or Path, optional
-            Checkpoint folder; default model_dir.
+            Checkpoint folder; by default model_dir.
         files, slimmable
             As for `checkpoint.CheckpointWriter.write`.
 
@@ -457,14 +461,14 @@ class Model:
         ----------
         sess : tf.compat.v1.Session
         units : int, sequence of ints, or None
-            Numbers of the units; with None, as with an empty sequence, nothing happens.
+            Indices of the units, from 0. With None or an empty sequence, nothing happens.
         verbose : bool
             Print the units.
 
         Raises
         ------
         ValueError
-            If there is no such unit, or a number is not an integer.
+            If a unit does not exist, or an index is not an integer.
         """
         if units is None:
             return

@@ -1,7 +1,7 @@
 """The recurrence of the networks as TensorFlow graphs: leaky RNN (with its gradient), leaky GRU, GRU and LSTM.
 
-Each function takes the input x (T, B, n_in) and returns the activity h (T, B, N). The program spends most of its time
-here, which explains how they are written:
+The functions take the input x (T, B, n_in) and return the activity h (T, B, N); `leaky_rnn` returns h / alpha, and
+`leaky_rnn_readout` the readout. The program spends most of its time here, which explains how they are written:
 
 - the input product and the noise are computed for a block of steps at a time, so that blocks stay in the processor's
   cache;
@@ -38,7 +38,7 @@ ACTIVATIONS = {
 
 
 def normal_noise(shape, sigma, seed, coarse=False):
-    """Draw normal noise of standard deviation sigma, which depends on nothing but the seed.
+    """Draw normal noise of standard deviation sigma; the same seed gives the same noise.
 
     It is computed from counter-based uniform numbers by the transform of Box and Muller (Ann. Math. Statist. 29, 1958).
     The uniform numbers have a resolution of 2**-23, so that the tails of the noise end at 5.6 sigma; otherwise it is
@@ -80,7 +80,7 @@ def _pad_to_blocks(x):
 
 
 def _drive(x, t, w_in, bias, sigma, seed, coarse=False):
-    """Return the sum of input, bias and noise in the steps t to t + BLOCK, (BLOCK, B, N)."""
+    """Return the sum of weighted input, bias and noise in the steps t to t + BLOCK - 1, (BLOCK, B, N)."""
     n_in, n_rnn = w_in.shape
     shape = [BLOCK, tf.shape(x)[1], n_rnn]
     drive = tf.reshape(tf.matmul(tf.reshape(x[t : t + BLOCK], [-1, n_in]), w_in) + bias, shape)
@@ -106,7 +106,7 @@ def _leaky_block(s, drive, w, alpha, activation):
 
 
 def _array(size, width):
-    """Return an empty array of `size` matrices (rows, width)."""
+    """Return an empty TensorArray for `size` matrices (any number of rows, width)."""
     return tf1.TensorArray(tf.float32, size, infer_shape=False, element_shape=[None, width])
 
 
@@ -117,7 +117,9 @@ def _write(array, t, values):
 
 
 def leaky_rnn(x, w_in, w_rec, bias, alpha, activation, sigma, seed):
-    """Return the activity of the leaky RNN, h' = (1 - alpha) h + alpha f(x W_in + h W_rec + b + noise), h0 = 0.
+    """Return the activity of the leaky RNN, divided by alpha.
+
+    The activity is h' = (1 - alpha) h + alpha f(x W_in + h W_rec + b + noise), with h = 0 before the first step.
 
     Parameters
     ----------
@@ -128,14 +130,14 @@ def leaky_rnn(x, w_in, w_rec, bias, alpha, activation, sigma, seed):
     activation : str
         Key of `ACTIVATIONS`.
     sigma : float
-        Standard deviation of the noise of each unit, trial and step.
+        Standard deviation of the noise, which is independent in each unit, trial and step.
     seed : (2,) int64 tensor
         Seed of the noise.
 
     Returns
     -------
     (T, B, N) tensor
-        h / alpha. In a product with a smaller array, it is faster to multiply that array by alpha.
+        h / alpha. Before a product with a smaller array, it is faster to multiply that array by alpha than this one.
     """
     f, derivative = ACTIVATIONS[activation]
     n_in, n_rnn = w_in.shape
@@ -247,7 +249,7 @@ def gru(x, w_gates, b_gates, w_candidate, b_candidate, activation, alpha=None, s
     """Return the activity of a network of gated recurrent units or, with alpha, of the leaky GRU.
 
     r, u = sigmoid([x, h] W_gates + b_gates), c = f([x, r h] W_candidate + b_candidate + noise), and then
-    GRU: h' = u h + (1 - u) c, or leaky GRU: h' = (1 - alpha u) h + alpha u c.
+    h' = u h + (1 - u) c in the GRU, or h' = (1 - alpha u) h + alpha u c in the leaky GRU.
 
     Parameters
     ----------
@@ -283,7 +285,7 @@ def gru(x, w_gates, b_gates, w_candidate, b_candidate, activation, alpha=None, s
 def lstm(x, w, b, activation):
     """Return the activity of the LSTM, computed as in TensorFlow 1's cell.
 
-    The gates are in the order i, j, f, o, and the forget gate has a bias of 1.
+    The gates are in the order i, j, f, o, and 1 is added to the bias of the forget gate.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """The eye-movement tasks: what a network sees, what it should answer, and how much each answer counts.
 
-A task is one row of the table `TASKS` and the function that draws its stimuli and responses. A task of your own is
-added with `register_task`, from a file of your own (docs/extending_task.md).
+A task is one row of the table `TASKS` and the function that draws its stimuli and responses. `register_task` adds your
+own task to the table, from a file of yours (docs/extending_task.md).
 
 Arrays are time-major, (T, B, channels) float32: T time steps, B trials, and a ring of R units (`hp['n_eachring']`).
 Input channel 0 is fixation, channels 1 to R are the stimulus ring, and channel `hp['rule_start']` + k is rule k of the
@@ -32,7 +32,7 @@ GRACE = 100  # ms that do not count in the cost: at the start of the trial, and 
 TRIALS_PER_LOCATION = 16  # in the test modes
 NONMATCH_BLOCK = 8  # consecutive trials with the same answer, match or non-match, in test mode
 BUMP_HEIGHT, BUMP_WIDTH = 0.8, np.pi / 8  # width (standard deviation) in rad, whatever the size of the ring
-KEYWORDS = ("batch_size", "rule_on", "rule_off", "rule_strength", "replace_rule")  # arguments of generate_trials
+KEYWORDS = ("batch_size", "rule_on", "rule_off", "rule_strength", "replace_rule")  # keywords of generate_trials
 TASKS_VARIABLE = "RNN_MATURATION_TASKS"  # environment variable: files to load, separated as in PATH
 
 
@@ -67,8 +67,8 @@ class Trial:
     c_mask : float32 array or None
         Cost mask: (T·B, R+1) with loss type 'lsq', (T·B,) with 'cross_entropy'. It is None before `add_c_mask`.
     epochs : dict
-        {epoch: (start, end)} in steps. A start of None means the start of the trial, an end of None its end. The
-        response is due in 'go1'.
+        {epoch: (start, end)} in steps. A start of None means the start of the trial, and an end of None means its end.
+        The response is due in 'go1'.
     rings : dict
         {kind: {name: (B, R) ring activity}}, names in the order in which they were added. The kinds are those of
         `add_stimulus` and 'response'.
@@ -113,7 +113,7 @@ class Trial:
 
     @property
     def input_loc(self):
-        """List of (R,) ring activity: for the first stimulus one per trial, then the same for a second stimulus."""
+        """List of (R,) ring activity of the first stimulus, one per trial, followed by that of a second one, if any."""
         return self._rings_of("stimulus")
 
     @property
@@ -135,7 +135,7 @@ class Trial:
         Parameters
         ----------
         off : str or None
-            Epoch at whose start the fixation input goes off; None: it stays on.
+            Epoch at whose start the fixation input goes off. If None, the input stays on.
         """
         self.x[: None if off is None else self._steps(off)[0], :, 0] = 1
         self.y[: self._steps("go1")[0], :, 0] = 0.8 if self.least_squares else 1.0
@@ -171,7 +171,7 @@ class Trial:
             `distract_loc`. Use 'other' for choice targets or a cue: they are not listed, and they are bumps of activity
             even if `hp['in_loc_type']` is 'one_hot'.
         strength : float
-            Factor of the ring activity.
+            Factor by which the ring activity is multiplied.
 
         Raises
         ------
@@ -223,13 +223,13 @@ class Trial:
         """Add the cost mask, the weight of each output at each step.
 
         The weight is 1 before 'go1' and `response_weight` after it. It is 0 for `GRACE` ms at the start of the trial
-        and for `GRACE` ms after 'go1'. With loss type 'lsq' the fixation output has twice this weight. With
-        'cross_entropy' the mask is divided by its mean.
+        and for `GRACE` ms after 'go1'. With loss type 'lsq' the fixation output has twice this weight, and the error is
+        multiplied by the weight before it is squared. With 'cross_entropy' the mask is divided by its mean.
 
         Parameters
         ----------
         response_weight : float
-            Weight of the response.
+            Weight after 'go1'.
         """
         response_on, grace = self._steps("go1")[0], int(GRACE / self.dt)
         weights = np.zeros(self.tdim)
@@ -374,12 +374,12 @@ class Task(NamedTuple):
         {epoch: duration in ms}, in the order of the trial. `TAIL` ms are added after the last epoch. The first epoch
         must be 'fix1' and one must be 'stim1', because the analyses compare these two.
     fixation_off : str or None
-        Epoch at whose start the fixation input goes off. 'go1' is the time when the response is due. None: the input
+        Epoch at whose start the fixation input goes off. 'go1' is the time when the response is due. If None, the input
         stays on.
     response_on : str or None
-        Epoch at whose start the response is due. None: it is due after the last epoch.
+        Epoch at whose start the response is due. If None, it is due after the last epoch.
     response_weight : float
-        Weight of the response in the cost.
+        Weight in the cost after the response is due, see `Trial.add_c_mask`.
     draw : callable
         ``draw(trial, stim1, is_test)`` adds the stimuli and the response to the batch `trial`, with the methods of
         `Trial` or in its arrays. `stim1`, (B,) rad, has the directions of the first stimulus, which are random or, in a
@@ -521,7 +521,9 @@ def register_task(rule, task):
         If a different task has this name already, or if no trials can be made from this row.
     """
     if not isinstance(rule, str) or not re.fullmatch(r"[A-Za-z0-9_]+", rule):
-        raise ValueError(f"Rule {quoted(rule)}: use letters, digits and underscores only, for file names.")
+        raise ValueError(
+            f"Rule {quoted(rule)} cannot be part of a file name: use letters, digits and underscores only."
+        )
     if rule in TASKS and _identity(TASKS[rule]) != _identity(task):
         raise ValueError(
             f"There is a different task {rule} already: choose another name. If you have changed your own task, "
@@ -549,7 +551,7 @@ def register_ruleset(name, rules):
     """
     rules = [rules] if isinstance(rules, str) else list(rules)
     if not isinstance(name, str) or not name:
-        raise ValueError(f"Rule set {quoted(name)}: its name must be a string.")
+        raise ValueError(f"Rule set {quoted(name)}: its name must be a string that is not empty.")
     for rule in rules:
         _check_known(f"rule (for rule set {name})", rule, TASKS, OWN_FILE_REMEDY)
     if not rules or len(set(rules)) < len(rules):
@@ -585,8 +587,8 @@ def load_tasks(files):
         path = str(Path(file).resolve())
         if not os.path.isfile(path):
             raise FileNotFoundError(
-                f"The file {path}, which should register tasks, does not exist: correct --tasks or the environment "
-                f"variable {TASKS_VARIABLE}."
+                f"There is no file {path}, which should register tasks: correct --tasks or the environment variable "
+                f"{TASKS_VARIABLE}."
             )
         runpy.run_path(path)
         known = [known for known in os.environ.get(TASKS_VARIABLE, "").split(os.pathsep) if known]
@@ -600,7 +602,7 @@ def _check_row(rule, task):
         if not is_right:
             raise ValueError(f"Task {rule}: {message}.")
 
-    check(isinstance(task, Task), f"{quoted(task)} must be a Task")
+    check(isinstance(task, Task), f"its row is {quoted(task)}, but must be a Task")
     check(isinstance(task.name, str) and task.name, f"its name is {quoted(task.name)}, but must be a string")
     epochs = task.epochs if isinstance(task.epochs, dict) else {}
     is_named = all(isinstance(epoch, str) for epoch in epochs) and "go1" not in epochs
@@ -628,7 +630,7 @@ def _check_row(rule, task):
 
 
 def _identity(value):
-    """Return a value that is the same for two rows if the same lines of code, run twice, made them."""
+    """Return a value that is equal for two rows that were made by the same lines of code, run twice."""
     if isinstance(value, partial):
         return "partial", _identity(value.func), _identity(value.args), _identity(value.keywords)
     if isinstance(value, CodeType):
@@ -660,8 +662,9 @@ def generate_trials(rule, hp, mode, noise_on=True, **kwargs):
         Hyper-parameters. Random numbers are drawn from `hp['rng']` (RandomState).
     mode : str
         'random': `batch_size` trials with random directions. 'test': 16 trials for each of the R ring directions, in
-        the order of directions; a distractor is opposite to the stimulus. 'test-i-j' (only odrd): 16·R trials, all with
-        the stimulus at ring direction i and the distractor at ring direction j.
+        the order of directions; a distractor is opposite to the stimulus. 'test-i-j' (odrd, and own tasks with
+        `Task.test_pairs`): 16·R trials, all with the stimulus at ring direction i and the distractor at ring direction
+        j, counted from 0.
     noise_on : bool
         Add input noise.
     batch_size : int
@@ -669,7 +672,7 @@ def generate_trials(rule, hp, mode, noise_on=True, **kwargs):
     rule_on, rule_off : int, optional
         Steps between which the rule input is on; default: the whole trial.
     rule_strength : float or list of float
-        Value of the rule input, by default 1: one value for all rules, or a list with one value per rule.
+        Value of the rule input: one value for all rules (default 1), or a list with one value per rule.
     replace_rule : str or list of str
         Rules whose input is on instead of that of `rule`.
 
@@ -691,10 +694,10 @@ def generate_trials(rule, hp, mode, noise_on=True, **kwargs):
 def generate_evaluation(rule, hp, batch_size, n_batches=16, noise_on=True):
     """Generate `n_batches` random batches as one trial object, ready for one run of the network.
 
-    The random numbers are those that `n_batches` calls of ``generate_trials(rule, hp, 'random',
-    batch_size=batch_size)`` would draw. The batches are joined along the trial axis: B = `n_batches`·`batch_size`. A
-    task with random durations is evaluated with the durations in its row. All batches then have the same length, and
-    the curve of performance does not depend on the durations drawn.
+    The batches are those that `n_batches` calls of ``generate_trials(rule, hp, 'random', batch_size=batch_size)`` would
+    generate, joined along the trial axis: B = `n_batches`·`batch_size`. Only for a task with random durations they
+    differ: it is evaluated with the durations in its row, so that all batches have the same length, and performance
+    does not depend on the durations drawn.
 
     Parameters
     ----------
@@ -759,8 +762,8 @@ def _prescribed_directions(rule, mode, n_ring):
     if pair is None or not TASKS[rule].test_pairs or max(map(int, pair.groups())) >= n_ring:
         with_pairs = ", ".join(name for name, task in TASKS.items() if task.test_pairs)
         raise ValueError(
-            f"Mode {mode!s} is not possible for rule {rule}: choose random, test or, for {with_pairs}, test-i-j with "
-            f"ring indices i and j from 0 to {n_ring - 1}."
+            f"Mode {quoted(mode)} is not possible for rule {rule}: choose random, test or, for {with_pairs}, test-i-j "
+            f"with ring indices i and j from 0 to {n_ring - 1}."
         )
     return [np.full(TRIALS_PER_LOCATION * n_ring, 2 * np.pi * int(index) / n_ring) for index in pair.groups()]
 
@@ -771,17 +774,19 @@ def _rule_input(rule, hp, rule_on=None, rule_off=None, rule_strength=1.0, replac
     rules = list(rules) if isinstance(rules, list | tuple) else [rules]
     for what, step in (("rule_on", rule_on), ("rule_off", rule_off)):
         if not isinstance(step, int | np.integer | None):
-            raise ValueError(f"{what} is {step!s}: it must be a time step (whole number) or None.")
+            raise ValueError(f"{what} is {quoted(step)}, but must be a time step (a whole number) or None.")
     strengths = [rule_strength] * len(rules) if np.isscalar(rule_strength) else list(rule_strength)
     if len(strengths) != len(rules):
-        raise ValueError(f"rule_strength has {len(strengths)} values for {len(rules)} rules: give one for each.")
+        raise ValueError(
+            f"rule_strength has {len(strengths)} values, but the number of rules is {len(rules)}: give one per rule."
+        )
     for name in rules:
         get_rule_index(name, hp)
     return {name: (rule_on, rule_off, strength) for name, strength in zip(rules, strengths, strict=True)}
 
 
 def _draw_durations(rule, hp):
-    """Return {epoch: ms} that a task draws for one batch."""
+    """Return the durations that a task draws for one batch, {epoch: ms}."""
     task = TASKS[rule]
     drawn = task.draw_epochs(_generator(hp))
     for epoch in drawn:

@@ -24,9 +24,9 @@ for line in sys.stdin.buffer:
 
 @contextlib.contextmanager
 def without_remarks():
-    """Filter TensorFlow's messages out of what this process writes to the standard error stream in the block.
+    """Remove TensorFlow's remarks from the standard error stream of this process, until the end of the block.
 
-    A second process does this, so that the last error messages are shown even if the import aborts this process.
+    A second process filters the stream, so that the last error messages are shown even if the import aborts this one.
     """
     try:
         stderr = os.dup(2)
@@ -51,8 +51,8 @@ def without_remarks():
             remarks.wait(timeout=5)
 
 
-# Level 3: fatal errors only. Errors that stop a computation are raised as exceptions at every level; what level 2 would
-# show beside them is, for example, a failed search for a graphics card on a machine that has none.
+# Level 3 shows fatal errors only. Errors that stop a computation are raised as exceptions at every level. Level 2 would
+# also show harmless errors, such as a failed search for a graphics card on a machine that has none.
 if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0" or "tensorflow" in sys.modules:
     import tensorflow as tf
 else:
@@ -61,4 +61,4 @@ else:
 
 tf1 = tf.compat.v1
 tf1.disable_eager_execution()
-tf1.disable_control_flow_v2()  # loops that the executor runs directly are the faster ones
+tf1.disable_control_flow_v2()  # loops are faster if the executor runs them directly

@@ -1,4 +1,4 @@
-"""The functions of the original's module `tools`, gathered from the modules that define them."""
+"""Collect the functions of the original program's module `tools` from the modules that now define them."""
 
 from rnn_maturation.hyperparameters import gen_ortho_matrix
 from rnn_maturation.model_directory import (

@@ -144,7 +144,7 @@ def test_lists_without_end_are_refused():
     deep = []
     for _ in range(10_000):
         deep = [deep]
-    assert "nested this deeply" in message({"rule_trains": deep})
+    assert "nested too deeply" in message({"rule_trains": deep})
 
 
 WRONG_VALUES = {
@@ -229,7 +229,7 @@ def test_file_is_named():
         ({"rule_trains": ["odr", "odr3000"]}, "rule_trains has 'odr3000'"),
         ({"rules": ["gap500"], "n_rule": 5}, "rules has 'gap500'"),
         ({"rule_trains": ["odr"], "rule_probs": [0.5, 0.5]}, "one number for each of rule_trains"),
-        ({"early_target_perf": 0.7}, "must not decrease"),
+        ({"early_target_perf": 0.7}, "must increase in this order"),
         ({"adult_target_perf": 0.9, "mature_target_perf": 0.95}, "Remove one of them"),
     ],
 )
@@ -257,7 +257,7 @@ def test_what_works_is_accepted(given):
 def test_missing_key_is_named():
     hp = get_default_hp("all_new")
     del hp["tau"]
-    with pytest.raises(ValueError, match="hp: tau missing.*complete_hp"):
+    with pytest.raises(ValueError, match="hp: keys are missing: tau.*complete_hp"):
         check_hp(hp)
 
 

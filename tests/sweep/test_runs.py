@@ -258,7 +258,7 @@ def test_the_list_of_variants_says_what_differs(monkeypatch, capsys):
         (["--display_step", "0"], "display_step must be a whole number of at least 1"),
         (["--hp", "seed=3"], "--hp cannot set seed: seeds are chosen with --seeds"),
         *(
-            (["--hp", f"{key}=[]"], f"--hp cannot set {key}: .*table: rnn_maturation/sweep/variants.py")
+            (["--hp", f"{key}=[]"], f"--hp cannot set {key}: .*rnn_maturation/sweep/variants.py")
             for key in ("ruleset", "rule_trains", "rules", "rule_probs", "rng")
         ),
     ],
