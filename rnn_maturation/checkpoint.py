@@ -1,11 +1,12 @@
-"""A checkpoint folder: how it is written, read and slimmed.
+"""Write, read and slim checkpoint folders.
 
-A folder appears complete or not at all: it is written under a temporary name, forced to the disk and then renamed. It
-has the files of a TensorFlow checkpoint, which TensorFlow 1 and the original program can read too:
+A folder appears complete or not at all: it is written under a temporary name, flushed to disk and then renamed. It has
+small text files that the caller adds, and the files of a TensorFlow checkpoint, which TensorFlow 1 and the original
+program can read too:
 
     checkpoint, model.ckpt.index, model.ckpt.data-00000-of-00001, model.ckpt.meta
 
-and small text files that the caller adds. Until it is slimmed, a slimmable checkpoint also has variables.ckpt.index
+Until it is slimmed, a slimmable checkpoint also has variables.ckpt.index
 and variables.ckpt.data-00000-of-00001. These files lack the optimizer's state; slimming puts them in the place of the
 files of model.ckpt.
 """
@@ -53,7 +54,7 @@ def read_checkpoint(folder):
     if not prefix.with_name(f"{CHECKPOINT_NAME}.index").exists():
         raise FileNotFoundError(
             f"no checkpoint in {folder}: the file {CHECKPOINT_NAME}.index is missing; give the folder of a checkpoint, "
-            "for example data/6tasks/1280"
+            "such as data/6tasks/1280, or the trial number of one"
         )
     try:
         if tf.io.gfile.glob(f"{prefix}.index"):
@@ -88,7 +89,7 @@ def difference(stored, variables):
     Returns
     -------
     str
-        Empty when the checkpoint has every variable in its shape, and no other weights.
+        Empty if the checkpoint has every variable, with the right shape, and no other weights.
     """
     names = [v.op.name for v in variables]
     missing = [name for name in names if name not in stored]
@@ -105,8 +106,8 @@ def difference(stored, variables):
 def slim_checkpoint(folder):
     """Remove the optimizer's state from a slimmable checkpoint; leave any other folder as it is.
 
-    The folder holds a complete checkpoint at every moment. The short index is moved first. It is valid for the long
-    data file too, because the variables are the first part of that file.
+    The folder holds a complete checkpoint at every moment: the short index is moved first, and it is also valid for the
+    long data file, because that file begins with the variables of the network.
 
     Raises
     ------
@@ -129,7 +130,7 @@ class CheckpointWriter:
     slots : list of variables
         State of the optimizer.
     saver : tf.compat.v1.train.Saver
-        Describes the graph in model.ckpt.meta.
+        Writes the description of the graph, model.ckpt.meta.
     """
 
     def __init__(self, variables, slots, saver):
@@ -151,7 +152,7 @@ class CheckpointWriter:
         ----------
         folder : str or Path
         files : dict, optional
-            ``{name: text}``, small files to write into the folder with it.
+            ``{name: text}``, small text files to write into the folder, too.
         slimmable : bool
             Also write what `slim_checkpoint` needs.
 
@@ -224,6 +225,7 @@ def _write_errors(folder):
         raise OSError(
             number,
             f"{str(error).splitlines()[0][:120]}: the checkpoint was not written; an earlier one is unchanged. Check "
-            "the free space of the disk, and that its folder exists and is writable; then give the same command again",
+            "the free space on the disk, and that the parent folder exists and is writable; then give the same command "
+            "again",
             str(folder),
         ) from error

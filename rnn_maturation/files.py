@@ -1,7 +1,7 @@
-"""Write files that appear complete or not at all, JSON files with a checksum, and locks of directories.
+"""Write files that appear complete or not at all, read and write JSON files with a checksum, and lock directories.
 
-A file is written under a temporary name, forced to disk and then renamed. A JSON file has its checksum as whitespace
-after the last bracket, which other programs ignore. Files without a checksum can be read too.
+A file is written under a temporary name, flushed to disk and then renamed. The checksum of a JSON file is encoded as
+whitespace after its last bracket, which other programs ignore. JSON files without a checksum can be read too.
 """
 
 import json
@@ -38,7 +38,7 @@ class ModelDirectoryInUse(RuntimeError):
 def atomic_write(path):
     """Write a file so that it appears complete or not at all.
 
-    At the end of the block the new file is forced to disk and renamed. If the block or the disk fails, the new file is
+    At the end of the block the new file is flushed to disk and renamed. If the block or the disk fails, the new file is
     removed and an earlier file at `path` is unchanged. The folder must exist.
 
     Parameters
@@ -53,7 +53,7 @@ def atomic_write(path):
     Raises
     ------
     OSError
-        If the file cannot be written. The error has the kind of its cause; the message names the file and the remedy.
+        If the file cannot be written. The error has the type of its cause; the message names the file and the remedy.
     """
     path = Path(path)
     temporary = path.with_name(f"{PARTIAL}-{_machine()}@{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
@@ -66,7 +66,7 @@ def atomic_write(path):
         raise OSError(
             error.errno,
             f"{error.strerror or error}: the file was not written; an earlier file of this name is unchanged. Check "
-            "the free space of the disk, and that its folder exists and is writable; then give the same command again",
+            "the free space on the disk, and that the folder exists and is writable; then give the same command again",
             str(path),
         ) from error
     finally:
@@ -88,8 +88,8 @@ def refuse_link(path):
     """Raise a ValueError if `path` in a model directory is a link, through which files elsewhere could be changed."""
     if Path(path).is_symlink():
         raise ValueError(
-            f"{path} is a link to {os.readlink(path)!r}, and nothing is written through links in a model directory: "
-            "put a copy of what it leads to in its place, or delete it."
+            f"{path} is a link to {os.readlink(path)!r}. This program writes through no link in a model directory: "
+            "replace the link by a copy of what it leads to, or delete it."
         )
 
 
@@ -112,7 +112,7 @@ def read_json(file):
     -------
     content : dict
     is_as_written : bool
-        False if the checksum does not fit the content: the file was damaged, or edited by hand.
+        False if the checksum does not match the content, because the file was damaged or edited by hand.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def write_json(file, content):
     Raises
     ------
     ValueError
-        If the content cannot be saved as JSON. An earlier file is unchanged then.
+        If the content cannot be saved as JSON. An earlier file is then unchanged.
     """
     try:
         text = json.dumps(content, default=_jsonable).encode()
@@ -167,9 +167,9 @@ def _jsonable(value):
 
 @contextmanager
 def lock(directory):
-    """Lock a directory, so that other processes do not use it; create it if it does not exist.
+    """Lock a directory against other processes of this program; create the directory if it does not exist.
 
-    The operating system frees the lock when the process ends, also when it is killed. Incomplete files of killed
+    The operating system frees the lock when the process ends, even if it is killed. Incomplete files of killed
     processes are removed.
 
     Parameters
@@ -182,7 +182,11 @@ def lock(directory):
         If another process has the lock. The message names the directory and the process.
     """
     directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"{error.strerror}: the model directory must be a folder, or a new name in a folder that is writable"
+        raise OSError(error.errno, reason, str(directory)) from error
     file = _locked_file(directory)
     try:
         for pattern in (f"{PARTIAL}-*", f"*/{PARTIAL}-*"):
@@ -202,7 +206,7 @@ def lock(directory):
 
 
 def is_locked(directory):
-    """Return whether a process has the lock of a directory; a lock file alone may be left by a killed process."""
+    """Return whether a process holds the lock of a directory; a lock file alone may be left from a killed process."""
     with suppress(OSError), open(Path(directory) / LOCK_FILE, "rb+") as file:
         try:
             _lock_file(file)  # freed at once
@@ -212,7 +216,7 @@ def is_locked(directory):
 
 
 def _locked_file(directory):
-    """Open and lock the lock file, which holds the number of our process."""
+    """Open and lock the lock file, and write the ID of this process into it."""
     path = directory / LOCK_FILE
     while True:
         refuse_link(path)
@@ -224,9 +228,9 @@ def _locked_file(directory):
             owner = file.read().strip() or "unknown"
             file.close()
             raise ModelDirectoryInUse(
-                f"{directory} is in use by another process (number {owner}). Wait until it ends, or end it."
+                f"{directory} is in use by another process (ID {owner}). Wait until it ends, or end it."
             ) from error
-        if _is_at(file, path):  # if not, its last owner removed it between our opening and locking it
+        if _is_at(file, path):  # if not, another process removed it after we had opened it
             file.truncate(0)
             file.write(f"{os.getpid()}\n")
             file.flush()
@@ -238,9 +242,9 @@ def _lock_file(file, patience=0):
     if patience:
         with suppress(BlockingIOError, PermissionError):
             return _lock_file(file)
-        time.sleep(patience)  # `is_locked` of another process may have it for a moment
+        time.sleep(patience)  # `is_locked` in another process may hold the lock for a moment
     if os.name == "nt":
-        file.seek(1000)  # behind the text, as Windows does not let others read what is locked
+        file.seek(1000)  # after the text, because Windows does not let others read the locked part
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
     else:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

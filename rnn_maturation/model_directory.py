@@ -1,8 +1,8 @@
-"""Model directories: give the path of every file, read and write hp.json, log.json and pickles, and find models.
+"""Give the path of every file of a run, read and write hp.json, log.json and pickles, and find models.
 
     <model directory>/hp.json, log.json, task_info.pkl
     <model directory>/<trial number>/checkpoint, model.ckpt.*, H_<rule>.pkl, neuron_info_<rule>_<epoch>.pkl
-    figure/figure_<model directory's last name>/…
+    figure/figure_<last part of the model directory's path>/…
 
 Files are written completely or not at all, and with checksums (`files`, `plain_pickle`).
 """
@@ -27,8 +27,8 @@ OLD_HP_FILE = "hparams.json"  # its name in older versions
 LOG_FILE = "log.json"
 CHECKPOINT_NAME = "model.ckpt"
 INDEX_MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")  # the last bytes of every complete .index file
-LARGEST_EXACT = 2**53  # integers up to here are exact as floating-point numbers
-LONGEST_TIME_S = 1e10  # 300 years
+LARGEST_EXACT = 2**53  # floating-point numbers represent all integers up to this one exactly
+LONGEST_TIME_S = 1e10  # about 300 years; a longer training time in a log is an error
 MISSING = "train a run with Main_training.py first, or check the path"
 
 
@@ -43,7 +43,7 @@ def has_hp(model_dir):
 def load_hp(model_dir):
     """Read the hyper-parameters of a run and add the present defaults of missing keys.
 
-    A file that was edited by hand, whose checksum is therefore wrong, is used with a warning.
+    If the checksum of the file is wrong, for example because it was edited by hand, the file is used with a warning.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def load_hp(model_dir):
     Returns
     -------
     dict
-        Complete hyper-parameters, and hp['rng'], a generator with the seed hp['seed'] + 1000.
+        Complete hyper-parameters, and hp['rng'], a RandomState with the seed hp['seed'] + 1000.
 
     Raises
     ------
@@ -68,8 +68,8 @@ def load_hp(model_dir):
     content, is_as_written = read_json(file)
     if not is_as_written:
         warnings.warn(
-            f"{file} has changed since this program wrote it: its checksum, which reveals damage, does not fit. The "
-            "file is used nevertheless. If you did not edit it, restore it from a copy. If you did, silence this "
+            f"{file} has changed since this program wrote it: its checksum is wrong. The file is used "
+            "nevertheless. If you did not edit it, restore it from a copy. If you did, silence this "
             "warning: delete the whitespace after its last bracket (the checksum), or write it again with save_hp.",
             stacklevel=1,  # always this line, so that Python shows the warning once
         )
@@ -165,7 +165,7 @@ def _check_log(log, file):
         if not isinstance(values, list):
             raise damaged(file, f"{key} is not a list")
         if len(values) != len(trials):
-            raise damaged(file, f"{key} has {len(values)} values, trials {len(trials)}")
+            raise damaged(file, f"{key} has {len(values)} values, but trials has {len(trials)}")
         wanted = (dict,) if key == "growth" else (float, int)  # not bool; a cost may be NaN
         if not all(
             type(value) in wanted and (type(value) is not int or abs(value) < LARGEST_EXACT) for value in values
@@ -196,7 +196,7 @@ def load_pickle(file):
         except ValueError as error:
             raise ValueError(
                 f"{file} is damaged or not a file of this program: {error}. Nothing in it was executed. "
-                "Delete it: the program computes it again."
+                "Delete it if it is an H, neuron_info or task_info file; the program then computes it again."
             ) from error
 
 
@@ -206,7 +206,8 @@ def save_pickle(file, obj):
     Raises
     ------
     ValueError
-        If `obj` has anything else, which `load_pickle` would not accept, or if its checkpoint folder is a link.
+        If `obj` contains anything else, which `load_pickle` would not accept, or if the checkpoint folder of `file` is
+        a link.
     """
     if _is_trial_number(Path(file).parent.name):
         refuse_link(Path(file).parent)
@@ -245,7 +246,7 @@ def valid_model_dirs(root_dir):
 
 
 def find_all_models(root_dir, hp_target):
-    """Find the model directories in a folder whose hyper-parameters have the given values.
+    """Find, in a folder, the model directories whose hyper-parameters have the given values.
 
     Parameters
     ----------
@@ -281,7 +282,7 @@ def find_all_models(root_dir, hp_target):
 
 
 def find_model(root_dir, hp_target, perf_min=None):
-    """Find one model in a folder that has the given hyper-parameters and performs well enough.
+    """Find, in a folder, one model that has the given hyper-parameters and performs well enough.
 
     Parameters
     ----------
@@ -333,7 +334,7 @@ def checkpoint_dir(model_dir, trial_num):
     ----------
     model_dir : str or Path
     trial_num : int
-        Number of trials seen in training.
+        Number of training trials up to the checkpoint.
 
     Returns
     -------
@@ -351,8 +352,7 @@ def checkpoint_dir(model_dir, trial_num):
 def checkpoint_trials(model_dir):
     """Return the trial numbers that have a complete checkpoint on disk, in order.
 
-    A checkpoint is complete if its .index file ends in the way in which TensorFlow ends it, and its .data file is not
-    empty.
+    A checkpoint is complete if its .index file ends with TensorFlow's end mark, and its .data file is not empty.
     """
     trials = []
     for folder in Path(model_dir).iterdir() if Path(model_dir).is_dir() else ():
@@ -380,7 +380,7 @@ def neuron_info_file(model_dir, trial_num, rule, epoch):
 
 
 def figure_dir(model_dir, rule=None, epoch=None):
-    """Return the folder for the figures of a model, figure/figure_<last name of the model directory>/<rule>/<epoch>."""
+    """Return the folder for figures, figure/figure_<last part of model_dir>, with /<rule> and /<epoch> if given."""
     check_path("model_dir", model_dir)
     folder = Path("figure") / ("figure_" + Path(os.path.abspath(model_dir)).name)
     names = (("rule", rule), ("epoch", epoch))

@@ -1,11 +1,11 @@
 """Write and read pickles that contain numpy arrays and builtin containers, and nothing else.
 
 A pickle is a program: `pickle.load` runs any code that its author put into it, and model directories with pickles are
-passed from person to person. The reader in this module knows only the instructions, and the few functions, that plain
+passed from person to person. The reader in this module knows only the instructions and the few functions that plain
 data need. It never calls numpy's own `__setstate__`, which a forged data type could use to reach into memory. While a
-pickle is read, nothing is hashed, and nothing is made that is larger than the file could hold. All values are checked
-before sets and dicts are made of them. Therefore time and memory are in proportion to the length of the file, whatever
-its content is. Files written with numpy 1 and 2 and with Python 2 can be read.
+pickle is read, nothing is hashed, and no object is made that is larger than the file could contain. All values are
+checked before sets and dicts are made from them. Therefore time and memory are in proportion to the length of the file,
+whatever its content is. Files written with numpy 1 and 2 and with Python 2 can be read.
 
 `dump` writes a checksum after the end of the pickle, which `pickle.load` does not read. Without a checksum, a corrupted
 file could yield plausible values.
@@ -27,7 +27,7 @@ DEEPEST = 100  # levels of containers within containers
 TOO_DEEP = f"it is nested deeper than {DEEPEST} levels"
 KEY_PARTS = 16  # largest number of parts of a tuple that is a key of a dict or a member of a set, nested ones included
 SAME_HASH = 100  # keys of one dict or set that may share a hash; more of them make it quadratically slow
-LARGEST_EMPTY = 10**6  # largest size of an empty array, counted as if its axes of length 0 had length 1
+LARGEST_EMPTY = 10**6  # largest number of elements of an empty array if its axes of length 0 had length 1
 BUILTINS = "builtins", "__builtin__"  # the module's names in Python 3 and Python 2
 CORES = "core", "_core"  # the package's names in numpy 1 and numpy 2
 TRAILER = struct.Struct("<5sI")  # after the pickle: a mark and the CRC-32 of all before it
@@ -55,7 +55,7 @@ def dump(content, file):
 
 
 def load(file):
-    """Return the content of a pickle at the beginning of a binary file; files without checksum are read too.
+    """Return the content of the pickle at the beginning of a binary file; a file without a checksum is read too.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def load(file):
 
 
 class _Refused(ValueError):
-    """A reason in our own words, because messages of other errors may quote the file at any length."""
+    """A reason in this module's words, because messages of other errors may quote the file at any length."""
 
 
 class _Summed:
@@ -379,11 +379,11 @@ def _plain(value, done, room=DEEPEST):
         return result
     elif kind is _Array and value.array is not None:
         return value.array
-    raise _Refused(f"it has a {kind.__name__}, not plain data")
+    raise _Refused(f"it has an object of type {kind.__name__}, not plain data")
 
 
 def _container(value, done, room):
-    """Return the value (kept alive so that no other gets its id), what it is made into, and its number of levels."""
+    """Return the value (kept alive so that no other gets its id), the plain container, and its number of levels."""
     if not room:
         raise _Refused(TOO_DEEP)
     parts = [part for item in value.items() for part in item] if type(value) is dict else value

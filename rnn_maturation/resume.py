@@ -1,4 +1,4 @@
-"""Begin, resume, stop and delete runs: what of a run is on disk, and from which checkpoint it is resumed."""
+"""Begin, resume, stop and delete runs: check what is on disk, and choose the checkpoint from which a run is resumed."""
 
 import contextlib
 import json
@@ -15,7 +15,7 @@ from rnn_maturation import model_directory
 from rnn_maturation.checks import quoted
 from rnn_maturation.hyperparameters import changed_keys
 
-STATE_FILE = "training_state.json"  # beside each checkpoint: what else is needed to resume from it
+STATE_FILE = "training_state.json"  # file in a checkpoint folder with what else is needed to resume from it
 INTERRUPTED = "interrupted"  # folder of the checkpoint of a run that was stopped between two evaluations
 CHECKPOINT_FILES = ("checkpoint", "*.ckpt.*", STATE_FILE, "H_*.pkl", "neuron_info_*.pkl", ".partial-*")
 
@@ -71,7 +71,7 @@ def begin(model_dir, hp):
     Raises
     ------
     ValueError
-        If the run on disk has other hyper-parameters, or lacks a file or a part of its log.
+        If the run on disk has other hyper-parameters, lacks a file, or has an incomplete log.
     """
     for pattern in (".[0-9]*-*", f".{INTERRUPTED}-*"):
         for leftover in Path(model_dir).glob(pattern):
@@ -153,12 +153,13 @@ def go_on(model, log, settings):
                 raise ValueError(f"{folder / STATE_FILE} belongs to trial {trials}: this checkpoint is damaged")
             model.restore(folder, whole=True)
         except (ValueError, FileNotFoundError) as error:
-            print(f"{error}\nGoing back to the checkpoint before it.")
+            print(f"{error}\nGoing back to the previous checkpoint.")
             continue
         if state["settings"] != settings:
             raise ValueError(
-                f"{model_dir} holds a run with the settings {state['settings']}, but now they are {settings}. Use the "
-                "settings of that run or another model directory, or begin again with --overwrite (overwrite=True)"
+                f"{model_dir} holds a run with the settings {state['settings']}, but those of this call are "
+                f"{settings}. Use the settings of that run or another model directory, or begin again with --overwrite "
+                "(overwrite=True)"
             )
         generator, keys, *rest = state["rng"]
         model.hp["rng"].set_state((generator, np.array(keys, np.uint32), *rest))
@@ -198,7 +199,7 @@ def state_text(settings, step, rng_state):
 
 
 def _read_state(folder):
-    """Return the content of a state file; ValueError unless `state_text` can have written it."""
+    """Return the content of a state file; raise a ValueError if `state_text` cannot have written it."""
 
     def is_int(value, low, high):
         return type(value) is int and low <= value <= high
@@ -207,7 +208,7 @@ def _read_state(folder):
     try:
         state = json.loads(path.read_bytes())
         is_whole = state.pop("checksum") == _checksum(state) and state.keys() == {"step", "settings", "rng"}
-        generator, keys, position, has_gauss, gauss = state["rng"]  # numpy does not check where a generator stands
+        generator, keys, position, has_gauss, gauss = state["rng"]  # numpy does not check the position
         if (
             is_whole
             and is_int(state["step"], 0, 2**53)
@@ -234,15 +235,15 @@ def _checksum(state):
 
 
 class StopRequests:
-    """Delay Ctrl-C and SIGTERM to the end of a block; a second one takes effect at once.
+    """Delay Ctrl-C and SIGTERM until the end of a block; a second one takes effect at once.
 
-    Use it as a context manager. If a signal came during the block, KeyboardInterrupt (after Ctrl-C) or SystemExit
-    (after SIGTERM) is raised at its end.
+    Use it as a context manager. If a signal was received during the block, KeyboardInterrupt (after Ctrl-C) or
+    SystemExit (after SIGTERM) is raised at its end.
 
     Attributes
     ----------
     signal : int or None
-        Number of the signal that has come; None before that.
+        Number of the signal that has been received; None if there was none.
     """
 
     def __init__(self):

@@ -10,10 +10,10 @@ from rnn_maturation.hyperparameters import STAGE_LEVELS
 from rnn_maturation.model_directory import activity_file, checkpoint_trials
 
 STAGES = tuple(STAGE_LEVELS)
-GROWTH_WINDOW = 5  # window of `smooth`, in evaluations, for growth curves and for what is computed from them
+GROWTH_WINDOW = 5  # window of `smooth`, in evaluations, for growth curves and the numbers computed from them
 STAGE_WINDOW = 9  # the same for choosing the checkpoints of each stage
 STAGE_MARGIN = 0.05  # largest difference between performance and the level of a stage
-MAX_STAGE_CHECKPOINTS = 30
+MAX_STAGE_CHECKPOINTS = 30  # maximum number of checkpoints per rule and stage
 
 
 def smooth(ori_array, smooth_window):
@@ -53,10 +53,10 @@ def range_auto_select(
 ):
     """Choose the checkpoints of each stage of maturation from a rule's performance.
 
-    A stage gets the checkpoints over which the smoothed curve was averaged wherever this curve is within `perf_margin`
-    of early_target_perf or of mid_target_perf, or at most `perf_margin` below mature_target_perf. If a stage has too
-    many checkpoints, the last ones of early, the middle ones of mid and the first ones of mature are kept, so that the
-    stages are close to each other.
+    A point of the smoothed curve belongs to early or mid if it is within `perf_margin` of early_target_perf or
+    mid_target_perf, and to mature if it is at most `perf_margin` below mature_target_perf, or above it. The stage gets
+    all checkpoints over which this point was averaged. If a stage has too many checkpoints, the last ones of early, the
+    middle ones of mid and the first ones of mature are kept, so that the stages are close to each other.
 
     Parameters
     ----------
@@ -69,9 +69,10 @@ def range_auto_select(
     avr_window : int
         Window of `smooth`, in evaluations.
     perf_margin : float
-        Largest difference from the performance of the stage.
+        Largest difference between the smoothed performance and the target of the stage.
     max_trial_num_limit : int
-        Maximum number of checkpoints per stage. The stage mid keeps one more if its surplus is an odd number.
+        Maximum number of checkpoints per stage. The stage mid keeps one more if the number of its surplus checkpoints
+        is odd.
 
     Returns
     -------
@@ -118,7 +119,7 @@ def first_reaching(performance, level, window=GROWTH_WINDOW):
     Returns
     -------
     int or None
-        None when the level is never reached.
+        Index of an evaluation; None if the level is never reached.
     """
     reached = np.flatnonzero(smooth(performance, window) >= level)
     return int(reached[0]) if len(reached) else None
@@ -127,7 +128,7 @@ def first_reaching(performance, level, window=GROWTH_WINDOW):
 def stage_of(perf, hp):
     """Return the stage of a performance.
 
-    It is 'mature' above mid_target_perf, 'mid' from there down to early_target_perf, and 'early' at or below this.
+    It is 'mature' above mid_target_perf, 'mid' above early_target_perf, and otherwise 'early'.
     """
     if perf > hp["mid_target_perf"]:
         return "mature"
@@ -154,11 +155,15 @@ def performance_at(log, rule, trial_num):
     """
     if "perf_" + rule not in log:
         known = ", ".join(key for key in log if key.startswith("perf_"))
-        raise ValueError(f"The log has no performance of rule {rule!r}, only {known}. Choose a rule of this run.")
+        raise ValueError(
+            f"The log has no performance of rule {rule!r}. It has {known or 'none: check the order of the arguments'}. "
+            "Choose a rule of this run."
+        )
     trials = list(log["trials"])
     if trial_num not in trials:
-        nearest = min(trials, key=lambda trial: abs(trial - trial_num), default="not there: the log is empty")
-        raise ValueError(f"The log has no evaluation at trial number {trial_num}. The nearest is {nearest}.")
+        nearest = min(trials, key=lambda trial: abs(trial - trial_num), default=None)
+        remedy = "The log is empty" if nearest is None else f"The nearest is {nearest}"
+        raise ValueError(f"The log has no evaluation at trial number {quoted(trial_num)}. {remedy}.")
     return log["perf_" + rule][trials.index(trial_num)]
 
 
@@ -189,8 +194,8 @@ def flat_trials(trial_list, rule):
 def trials_by_stage(trial_list, hp, log, rule):
     """Return the trial numbers of each stage of maturation.
 
-    Trial numbers are assigned to stages by their performance (`stage_of`). A dict already has the stages. A trial
-    number that is in several stages of a dict is counted only in the last of them.
+    The trial numbers of a list are assigned to stages by their logged performance (`stage_of`). In a dict the stages
+    are given; a trial number that is in several of them is kept only in the last one.
 
     Parameters
     ----------
@@ -220,7 +225,7 @@ def trials_by_stage(trial_list, hp, log, rule):
 
 
 def present_trials(model_dir, trials, rule):
-    """Return the trial numbers whose activity is on disk or can be computed; one warning names the missing ones.
+    """Return the trial numbers whose activity is on disk or can be computed; a warning names the others.
 
     Parameters
     ----------
@@ -235,18 +240,21 @@ def present_trials(model_dir, trials, rule):
     Raises
     ------
     FileNotFoundError
-        If no trial number is left.
+        If there is no such trial number.
     """
     on_disk = set(checkpoint_trials(model_dir))
     present = [t for t in trials if t in on_disk or activity_file(model_dir, t, rule).exists()]
     missing = [str(t) for t in trials if t not in set(present)]
     if not present:
         raise FileNotFoundError(
-            f"{model_dir} has no checkpoint for any of the trial numbers asked for ({_shortened(missing) or 'none'}). "
+            f"{model_dir} has no checkpoint at any of the given trial numbers ({_shortened(missing) or 'none'}). "
             f"On disk: {_shortened([str(t) for t in sorted(on_disk)]) or 'none'}."
         )
     if missing:
-        warnings.warn(f"{model_dir} has no checkpoint {_shortened(missing)}: left out of the analysis.", stacklevel=3)
+        warnings.warn(
+            f"The analysis leaves out trial numbers that have no checkpoint in {model_dir}: {_shortened(missing)}.",
+            stacklevel=3,
+        )
     return present
 
 
@@ -334,7 +342,7 @@ def evenly_thinned(trials, number):
     trials : sequence of int
         Trial numbers, in order.
     number : int
-        Maximum number, at least 1. From 2 on, the first trial number is kept too.
+        Maximum number, at least 1. If it is 2 or more, the first trial number is kept too.
 
     Returns
     -------
@@ -380,7 +388,7 @@ def nearest_to_target(hp, log, rule, stages):
 
 def _stages_of_rule(stage_dict, rule):
     if rule not in stage_dict:
-        raise ValueError(f"trial_list has no stages of rule {rule!r}. It has {', '.join(map(str, stage_dict))}.")
+        raise ValueError(f"trial_list has no stages of rule {rule!r}. It has {_shortened(list(map(str, stage_dict)))}.")
     stages = stage_dict[rule]
     if not isinstance(stages, Mapping) or not set(stages) <= set(STAGES):
         raise ValueError(

@@ -33,7 +33,7 @@ TRAINABLES = {  # which variables are trained: a test of the name of a variable
     "input": lambda name: "input" in name and "rnn" not in name,
     "rule": lambda name: "rule_input" in name,
 }
-GROWTH = ("=>E", "E=>MID", "MID=>A", "MATURE")  # in log.json: on the way to early, mid, mature; mature
+GROWTH = ("=>E", "E=>MID", "MID=>A", "MATURE")  # by the number of stage targets that performance exceeds
 
 
 class TrainingDiverged(ArithmeticError):
@@ -69,22 +69,24 @@ def train(
     hp : dict, optional
         Hyper-parameters that differ from `get_default_hp(ruleset)`.
     max_steps : int
-        Number of training steps after which training ends even if the target is not reached.
+        Maximum number of training steps, after which training ends even if the target is not reached.
     display_step : int
         Number of training steps between two checkpoints.
     ruleset : str
         Key of `task.rules_dict`.
     rule_trains : list of str, optional
-        Rules to train; default all of the set.
+        Rules to train; by default all rules of the rule set.
     rule_prob_map : dict, optional
-        {rule: relative frequency}. Rules that it does not name have frequency 1. Rules that are not trained are ignored
-        with a warning.
+        {rule: relative frequency}. A rule without an entry has the relative frequency 1. Rules that are not trained are
+        ignored with a warning.
     seed : int
         Seed of initial weights, trials and noise.
     load_dir : str or Path, optional
-        Checkpoint folder whose weights and optimizer state the run starts with. Steps and log start at 0.
+        Checkpoint folder from which the initial weights and the optimizer's state are read. The run begins with step 0
+        and an empty log.
     trainables : {'all', 'input', 'rule'}, optional
-        Which variables are trained; the last two need use_separate_input.
+        Variables to train: all; the sensory and rule input weights; or the rule input weights. The last two need
+        use_separate_input.
     overwrite : bool
         Delete the run that is in model_dir and train it again from the beginning.
     threads : int, optional
@@ -101,13 +103,15 @@ def train(
     Raises
     ------
     ValueError
-        If settings are wrong, or differ from those with which the run in model_dir was started.
+        If settings are wrong, or differ from the settings with which the run in model_dir was started.
+    FileNotFoundError
+        If load_dir has no checkpoint.
     TrainingDiverged
         If the cost is no longer finite. The last good checkpoint is kept.
     ModelDirectoryInUse
         If another process trains in model_dir.
     KeyboardInterrupt, SystemExit
-        After Ctrl-C or SIGTERM; the run has been saved where it stands.
+        After Ctrl-C or SIGTERM. The run has been saved in its present state.
     """
     check_path("model_dir", model_dir)
     if load_dir is not None:
@@ -133,7 +137,7 @@ def train(
         if log["trials"] and log["perf_min"][-1] > hp["target_perf"]:
             shutil.rmtree(
                 Path(model_dir) / resume.INTERRUPTED, ignore_errors=True
-            )  # left if the process was killed at its end
+            )  # left by a process that was killed just before its end
             print(
                 f"{model_dir}: this run has already reached its target, after {log['trials'][-1]} trials. To train it "
                 "again from the beginning, use --overwrite (overwrite=True)"
@@ -174,7 +178,7 @@ def _complete_settings(hp, ruleset, rule_trains, rule_prob_map, seed):
 def _rule_probs(rules, rule_prob_map):
     """Return the probability of each rule, (number of rules,), from relative frequencies."""
     if not isinstance(rule_prob_map, dict):
-        raise ValueError(f"rule_prob_map must be a dict with a number for each rule, got {quoted(rule_prob_map)}")
+        raise ValueError(f"rule_prob_map must be a dict {{rule: relative frequency}}, not {quoted(rule_prob_map)}")
     unknown = [rule for rule in rule_prob_map if rule not in rule_name]
     if unknown:
         raise ValueError(
@@ -188,7 +192,7 @@ def _rule_probs(rules, rule_prob_map):
     weights = [rule_prob_map.get(rule, 1.0) for rule in rules]
     if not all(isinstance(w, numbers.Real) and 0 <= w < math.inf for w in weights) or sum(weights) == 0:
         raise ValueError(
-            f"rule_prob_map must have numbers of at least 0 that are not all 0, not {quoted(rule_prob_map)}"
+            f"rule_prob_map must have frequencies of at least 0 that are not all 0, not {quoted(rule_prob_map)}"
         )
     weights = np.array(weights, dtype=float)
     return weights / weights.sum()
@@ -237,13 +241,14 @@ def _set_trained_variables(model, trainables):
 
 @dataclass
 class Work:
-    """One batch to train on, or one rule to evaluate.
+    """One batch to train on, or the trials on which one rule is evaluated.
 
     Attributes
     ----------
     step : int
-        Number of training steps before it.
+        Number of training steps that precede it.
     rule : str
+        Rule of the trials.
     is_evaluation : bool
     trial : Trial
     rng_before, rng_after : tuple
@@ -279,14 +284,14 @@ class TrainingLoop:
         self._evaluations = []  # in this evaluation: (work, (cost, regularization, performance)) of each rule so far
 
     def run(self, step, max_steps):
-        """Train from a step on, until the target, max_steps, or a request to stop.
+        """Train from a step on, until the target or max_steps is reached, or a stop is requested.
 
         Parameters
         ----------
         step : int
             Number of training steps that have been done.
         max_steps : int
-            Number of training steps after which training ends.
+            Maximum number of training steps, those before `step` included.
         """
         log, hp, batch_size = self.log, self.model.hp, self.batch_size
         evaluated = bool(log["trials"]) and log["trials"][-1] == step * batch_size
@@ -334,12 +339,12 @@ class TrainingLoop:
         return True
 
     def _save(self, work):
-        """Write the checkpoint first and then the log, so that a log never names a checkpoint that is not there."""
+        """Write the checkpoint first and then the log, so that the log never names a missing checkpoint."""
         self._write(str(self.log["trials"][-1]), work.step, work.rng_after, self.slim)
         model_directory.save_log(self.log)
         shutil.rmtree(self.folder / resume.INTERRUPTED, ignore_errors=True)
         if self.slim:
-            for trials in self.log["trials"][-3:-1]:  # two, as a kill may have interrupted the earlier one
+            for trials in self.log["trials"][-3:-1]:  # two, because a kill may have interrupted slimming the first
                 older = self.folder / str(trials)
                 refuse_link(older)
                 # the state file is deleted first: training must not resume without the optimizer's variables
@@ -436,7 +441,7 @@ def _ahead(items, n_ahead=3):
 
 
 def evaluation_trials(rule, hp):
-    """Draw the trials on which a rule is evaluated, all batches in one.
+    """Draw the trials on which a rule is evaluated, all batches in one Trial.
 
     Parameters
     ----------
@@ -461,7 +466,7 @@ def evaluate_rule(sess, model, rule, trial, step=None):
     trial : task.Trial
         See `evaluation_trials`.
     step : int, optional
-        Number of training steps done, which determines the recurrent noise. By default the noise is drawn anew.
+        Number of training steps that have been done. It determines the recurrent noise, which by default is drawn anew.
 
     Returns
     -------
@@ -512,7 +517,7 @@ def do_eval(sess, model, log, rule_train, evaluations=None):
     -------
     dict
         The log: model_dir, and lists with one entry per evaluation: trials, times (s), cost_<rule>, creg_<rule>,
-        perf_<rule>, perf_avg, perf_min, and growth, which names the stage that each rule has reached.
+        perf_<rule>, perf_avg, perf_min, and growth, a dict {rule: one of GROWTH}.
     """
     hp = model.hp
     rule_train = [rule_train] if isinstance(rule_train, str) else list(rule_train)

@@ -67,7 +67,7 @@ def test_new_files_have_the_usual_permissions(tmp_path):
 
 
 def test_missing_folder_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"was not written.*its folder exists.*x\.pkl"):
+    with pytest.raises(FileNotFoundError, match=r"was not written.*the folder exists.*x\.pkl"):
         save_pickle(tmp_path / "away" / "x.pkl", [1])
 
 
@@ -213,7 +213,7 @@ def test_second_process_is_refused_and_a_killed_one_frees_the_lock(tmp_path, sta
     process = start(HOLD_LOCK, model_dir)
     try:
         process.stdout.readline()
-        with pytest.raises(ModelDirectoryInUse, match=f"model is in use by another process .number {process.pid}."):
+        with pytest.raises(ModelDirectoryInUse, match=f"model is in use by another process .ID {process.pid}."):
             with lock(model_dir):
                 pass
     finally:

@@ -172,7 +172,7 @@ def test_a_signal_lets_it_save_and_say_how_to_go_on(server, tmp_path, quick_run,
     code, out = quick_run("--modeldir", "run")
     assert code == 1
     (line,) = errors(out)
-    assert f"run is in use by another process (number {process})" in line
+    assert f"run is in use by another process (ID {process})" in line
     os.kill(process, number)
     assert server.wait(process) == 128 + number
     out = output.read_text()

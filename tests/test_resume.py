@@ -314,7 +314,9 @@ def test_training_goes_back_over_damaged_checkpoints_to_a_good_one(tmp_path, cap
     train(tmp_path / "run", **settings)
     out = capfd.readouterr().out
     for number in range(1, len(DAMAGES) + 1):
-        assert re.search(rf"{tmp_path}/run/{16 * number}\b.*\nGoing back", out), list(DAMAGES)[number - 1]
+        assert re.search(rf"{tmp_path}/run/{16 * number}\b.*\nGoing back to the previous", out), list(DAMAGES)[
+            number - 1
+        ]
     assert "resuming from trial 0\n" in out
     assert_same_run(tmp_path / "run", tmp_path / "expected")
 

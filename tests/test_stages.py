@@ -243,9 +243,9 @@ def test_performance_at():
     assert performance_at(log, "odr", np.int64(200)) == 0.3
     with pytest.raises(ValueError, match="no evaluation at trial number 149. The nearest is 100"):
         performance_at(log, "odr", 149)
-    with pytest.raises(ValueError, match="rule 'gap', only perf_odr"):
+    with pytest.raises(ValueError, match="rule 'gap'. It has perf_odr"):
         performance_at(log, "gap", 0)
-    with pytest.raises(ValueError, match="the log is empty"):
+    with pytest.raises(ValueError, match="The log is empty"):
         performance_at({"trials": [], "perf_odr": []}, "odr", 0)
 
 

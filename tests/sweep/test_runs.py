@@ -173,7 +173,7 @@ def test_a_model_directory_in_use_is_waited_for_and_then_left_to_the_other_proce
     assert table["state"].tolist() == ["running"]
     assert pd.read_csv(tmp_path / "sweep.csv")["state"].tolist() == ["running"]
     told = capfd.readouterr().out
-    assert f"indi_gap: running ({run.model_dir} is in use by another process (number {os.getpid()})" in told
+    assert f"indi_gap: running ({run.model_dir} is in use by another process (ID {os.getpid()})" in told
     assert "in use" not in Path(run.model_dir, "training.log").read_text()  # it is that process's
 
 
