@@ -141,7 +141,7 @@ def test_a_wrong_batch_size_in_the_script_is_named(server, tmp_path, batch_size)
     script.write_text(SCRIPT.read_text().replace('"n_rnn": 256', f'"batch_size_train": {batch_size}'))
     assert server.run_script(script, ["--modeldir", "run"], tmp_path, output) == 1
     (line,) = errors(output.read_text())
-    assert f"batch_size_train (trials in a training step) is {batch_size}, but must be an integer" in line
+    assert f"batch_size_train (number of trials in a training step) is {batch_size}, but must be an integer" in line
     assert not (tmp_path / "run").exists()
 
 

@@ -115,7 +115,7 @@ def test_rows_are_compared_by_their_functions():
 
 @pytest.mark.parametrize("rule, row, message", [
     ("odr", Task("Mine", EPOCHS), "different task odr already"),
-    ("my odr", Task("Mine", EPOCHS), "'my odr': use letters, digits"),
+    ("my odr", Task("Mine", EPOCHS), "'my odr' cannot be part of a file name: use letters, digits"),
     ("mine", ("Mine", EPOCHS), "Task mine: .* must be a Task"),
     ("mine", Task("", EPOCHS), "Task mine: its name is ''"),
     ("mine", Task("Mine", {"stim1": 500}), "its epochs are .* begins with fix1"),
