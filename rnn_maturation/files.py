@@ -74,6 +74,21 @@ def atomic_write(path):
             temporary.unlink(missing_ok=True)
 
 
+def make_folder(folder):
+    """Create a folder and its parents if they do not exist.
+
+    Raises
+    ------
+    OSError
+        If it cannot be created, for example because a file has this name. The message names the path and the remedy.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"{error.strerror}: give the path of a folder, or a new name in a folder that is writable"
+        raise OSError(error.errno, reason, str(folder)) from error
+
+
 def _force_to_disk(path):
     if os.name == "nt" and path.is_dir():
         return  # Windows cannot do this to a folder, and does not need it
@@ -182,11 +197,7 @@ def lock(directory):
         If another process has the lock. The message names the directory and the process.
     """
     directory = Path(directory)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = f"{error.strerror}: the model directory must be a folder, or a new name in a folder that is writable"
-        raise OSError(error.errno, reason, str(directory)) from error
+    make_folder(directory)
     file = _locked_file(directory)
     try:
         for pattern in (f"{PARTIAL}-*", f"*/{PARTIAL}-*"):

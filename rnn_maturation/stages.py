@@ -155,10 +155,8 @@ def performance_at(log, rule, trial_num):
     """
     if "perf_" + rule not in log:
         known = ", ".join(key for key in log if key.startswith("perf_"))
-        raise ValueError(
-            f"The log has no performance of rule {rule!r}. It has {known or 'none: check the order of the arguments'}. "
-            "Choose a rule of this run."
-        )
+        remedy = f"It has {known}. Choose a rule of this run." if known else "Check the order of the arguments."
+        raise ValueError(f"The log has no performance of rule {rule!r}. {remedy}")
     trials = list(log["trials"])
     if trial_num not in trials:
         nearest = min(trials, key=lambda trial: abs(trial - trial_num), default=None)

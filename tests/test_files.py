@@ -233,6 +233,12 @@ def test_lock_holds_in_the_same_process_too_and_is_freed_after_an_error(tmp_path
         pass
 
 
+def test_a_file_in_place_of_the_directory_is_named_with_the_remedy(tmp_path):
+    (tmp_path / "notes").write_text("")
+    with pytest.raises(FileExistsError, match="give the path of a folder.*notes"), lock(tmp_path / "notes"):
+        pass
+
+
 def test_lock_survives_the_removal_of_its_directory(tmp_path):
     with lock(tmp_path / "model"):
         shutil.rmtree(tmp_path / "model")

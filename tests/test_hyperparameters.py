@@ -147,6 +147,11 @@ def test_lists_without_end_are_refused():
     assert "nested too deeply" in message({"rule_trains": deep})
 
 
+def test_a_long_value_under_an_old_name_is_quoted_short():
+    said = message({"adult_target_perf": list(range(10_000)), "mature_target_perf": 0.9})
+    assert "adult_target_perf is [0, 1, 2" in said and "Remove one of them" in said and len(said) < 300
+
+
 WRONG_VALUES = {
     "batch_size_train": [0, -1, 1.5, "64", True, None],
     "batch_size_test": [15, 512.0],

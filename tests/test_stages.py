@@ -245,6 +245,8 @@ def test_performance_at():
         performance_at(log, "odr", 149)
     with pytest.raises(ValueError, match="rule 'gap'. It has perf_odr"):
         performance_at(log, "gap", 0)
+    with pytest.raises(ValueError, match="no performance of rule 'odr'. Check the order of the arguments"):
+        performance_at(HP, "odr", 0)
     with pytest.raises(ValueError, match="The log is empty"):
         performance_at({"trials": [], "perf_odr": []}, "odr", 0)
 

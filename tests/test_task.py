@@ -468,6 +468,7 @@ def test_evaluation_has_16_batches_by_default():
     ("odr500", "random", {"batch_size": 2}, "rule set all_new.*odr500: choose one of overlap, zero_gap"),
     ("odr", "train", {}, "Mode 'train' .* choose random, test"),
     ("odr", None, {}, "Mode None"),
+    ("odr", list(range(10_000)), {}, r"Mode \[0, 1, 2"),
     ("odr", "test-1-2", {}, "Mode 'test-1-2' is not possible for rule odr"),
     ("odrd", "test-1", {}, "Mode 'test-1' "),
     ("odrd", "test-8-0", {}, "Mode 'test-8-0' .* from 0 to 7"),
@@ -485,11 +486,13 @@ def test_evaluation_has_16_batches_by_default():
     ("odr", "random", {"batch_size": 2, "replace_rule": ["odr", "gap"], "rule_strength": [1]}, "1 values.* rules is 2"),
     ("odr", "random", {"batch_size": 2, "rule_on": 1.5}, "rule_on is 1.5"),
     ("odr", "random", {"batch_size": 2, "rule_off": "end"}, "rule_off is 'end'"),
+    ("odr", "random", {"batch_size": 2, "rule_on": list(range(10_000))}, r"rule_on is \[0, 1, 2"),
 ])  # fmt: skip
 def test_bad_input_is_named_and_nothing_is_drawn(rule, mode, keywords, message):
     hp = make_hp()
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as error:
         generate_trials(rule, hp, mode, **keywords)
+    assert len(str(error.value)) < 600
     assert same_state(hp["rng"], np.random.RandomState(0))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnn_maturation.files import atomic_write, is_locked
+from rnn_maturation.files import atomic_write, is_locked, make_folder
 from rnn_maturation.hyperparameters import STAGE_LEVELS
 from rnn_maturation.model_directory import LOG_FILE, has_hp, has_log, load_hp, load_log
 from rnn_maturation.stages import first_reaching
@@ -121,7 +121,7 @@ def write_table(root, outcomes=None):
     """
     runs = sorted({*find_runs(root), *(outcomes or {})}, key=table_order)
     table = sweep_table(runs, with_earlier(root, outcomes or {}))
-    Path(root).mkdir(parents=True, exist_ok=True)
+    make_folder(root)
     with atomic_write(Path(root) / TABLE_FILE) as temporary:
         table.to_csv(temporary, index=False)
     return table
