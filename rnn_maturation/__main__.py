@@ -37,12 +37,11 @@ def main():
     gpus = [device.name for device in tf.config.list_physical_devices("GPU")]
     print(f"processor cores: {n_cores()}; GPU: {', '.join(gpus) or 'none (none is needed)'}")
     try:
-        hp, log = load_hp(MODEL_DIR), load_log(MODEL_DIR)
+        return 0 if all(list(_works(load_hp(MODEL_DIR), load_log(MODEL_DIR)))) else 1
     except (FileNotFoundError, ValueError) as error:
         print(f"The bundled network cannot be read: {error}")
         print("Run this command in the folder of the program, where Main_training.py is.")
         return 1
-    return 0 if all(list(_works(hp, log))) else 1
 
 
 def _works(hp, log):

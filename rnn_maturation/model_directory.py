@@ -143,8 +143,17 @@ def load_log(model_dir):
 
 
 def save_log(log, model_dir=None):
-    """Write log.json into `model_dir`, by default log['model_dir']."""
-    write_json(Path(log["model_dir"] if model_dir is None else model_dir) / LOG_FILE, log)
+    """Write log.json into `model_dir`, by default log['model_dir'].
+
+    Raises
+    ------
+    ValueError
+        If neither is given.
+    """
+    model_dir = log.get("model_dir") if model_dir is None else model_dir
+    if model_dir is None:
+        raise ValueError("save_log needs a folder: this log has no 'model_dir'. Give model_dir.")
+    write_json(Path(model_dir) / LOG_FILE, log)
 
 
 def _hp_file(model_dir):
@@ -307,7 +316,7 @@ def select_by_perf(model_dirs, perf_min):
 
     Parameters
     ----------
-    model_dirs : list of str or Path
+    model_dirs : str, Path or list of them
     perf_min : float
         Performance, 0 to 1, that the worst trained rule must exceed in the last evaluation.
 
@@ -317,7 +326,7 @@ def select_by_perf(model_dirs, perf_min):
         The selected model directories. A model without a log or an evaluation is not selected.
     """
     selected = []
-    for model_dir in model_dirs:
+    for model_dir in [model_dirs] if isinstance(model_dirs, str | os.PathLike) else model_dirs:
         performances = load_log(model_dir).get("perf_min") if has_log(model_dir) else None
         if performances and performances[-1] > perf_min:
             selected.append(model_dir)

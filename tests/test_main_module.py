@@ -45,6 +45,12 @@ def test_network_that_does_not_perform_as_logged_is_told(tmp_path):
     status, text = check_installation(tmp_path)
     assert status == 1
     assert text.count("NOT AS LOGGED") == 1 and text.count(" as logged   (") == 5
+    (weights,) = (copy / "449280").glob("*.data-*")
+    weights.write_bytes(weights.read_bytes()[:1000])
+    status, text = check_installation(tmp_path)
+    assert (
+        status == 1 and "The bundled network cannot be read" in text and "449280" in text.split("cannot be read")[1]
+    ), text
 
 
 def test_elsewhere_it_says_where_to_run_it(tmp_path):

@@ -108,6 +108,8 @@ def test_a_log_with_keys_of_the_users_own_is_read_and_kept_with_one_warning(tmp_
     assert len(told) == 1 and {key: log[key] for key in extra} == extra
     save_log(log)
     assert json.loads((tmp_path / "log.json").read_text()) == log
+    with pytest.raises(ValueError, match="has no 'model_dir'"):
+        save_log({"trials": []})
 
 
 def test_unknown_keys_of_hp_json_are_kept_and_written_back(tmp_path):
@@ -284,6 +286,7 @@ def test_valid_model_dirs_of_a_root_or_several(three_models):
 def test_select_by_perf(three_models):
     folders = find_all_models(three_models, {})
     assert select_by_perf(folders, 0.7) == [str(three_models / "b")]
+    assert select_by_perf(three_models / "b", 0.7) == [three_models / "b"] and select_by_perf(folders[0], 1) == []
     assert len(select_by_perf(folders, 0.6)) == 2
 
 
