@@ -1,4 +1,4 @@
-"""Activity of selective units in a period of the trial, compared between stages of maturation."""
+"""Compare the activity of selective units in a period of the trial between stages of maturation."""
 
 import warnings
 
@@ -16,17 +16,19 @@ from rnn_maturation.stages import stage_by_trial
 
 @labelled
 class PeriodActivity(MappingResult):
-    """Mean activity of units in a period, by stage of maturation, and its one-way ANOVA.
+    """Mean activity of each unit in a period of the trial, by stage of maturation, and its one-way ANOVA.
 
     Attributes
     ----------
     data : dict
-        'F', 'p' (nan with a single stage), 'df': [between, residual], 'activity': ``{stage: (n_units,) unit means}``.
+        'F' and 'p' of the ANOVA (nan if fewer than two stages have units), 'df': degrees of freedom [between stages,
+        residual], 'activity': ``{stage: (n_units,) array}``, the mean activity of each unit.
     bin_width : float
-        Width of the histogram's bins, in the units of activity.
+        Width of the histogram's bins, in the units of the activity.
     norm : bool
-        Whether the activity is rate / fixation rate − 1, else the rate.
+        Whether the activity is rate / fixation rate − 1 (True) or the rate (False).
     title : str
+        Title of the figure.
     """
 
     data: dict
@@ -35,12 +37,12 @@ class PeriodActivity(MappingResult):
     title: str = ""
 
     def to_frame(self):
-        """Return a table with a row for each unit mean.
+        """Return a table with one row for each stage and unit.
 
         Returns
         -------
         pandas.DataFrame
-            Columns stage, activity.
+            Columns stage, activity (mean over the period).
         """
         tables = [pd.DataFrame({"stage": stage, "activity": a}) for stage, a in self["activity"].items()]
         return pd.concat(tables, ignore_index=True)
@@ -70,7 +72,7 @@ def neuron_period_activity_analysis(
     bin_wid=0.5,
     save=True,
 ):
-    """Compare the units' mean activity in an epoch or window between stages: one-way ANOVA, type II (Fig. S1).
+    """Compare the units' mean activity in an epoch or window between stages with a one-way ANOVA, type II (Fig. S1).
 
     Parameters
     ----------
@@ -80,26 +82,28 @@ def neuron_period_activity_analysis(
     seltive_epoch : str
         Epoch in which the units are selective.
     analy_epoch : str or (start, end) in ms
-        Epoch or window in which activity is averaged.
+        Epoch, or time window from the start of the trial, in which the activity is averaged.
     n_types, norm, PSTH_log
         As in `plot_PSTH`.
     last_step : bool
-        Take only the last checkpoint of each stage, else all of them (then a unit counts once per checkpoint).
+        Whether to use only the last checkpoint of each stage (True) or all of them (False). With all of them, each unit
+        is counted once per checkpoint.
     bin_wid : float
-        Width of the histogram's bins.
+        Width of the histogram's bins, in the units of the activity.
     save : bool
-        Write the figure.
+        Whether to write the figure, and the neuron_info files that checkpoints lack.
 
     Returns
     -------
     PeriodActivity
-        Can be used as ``{'F', 'p', 'df': [between, residual], 'activity': {stage: unit means}}``; F and p are nan with
-        a single stage.
+        Can be used as ``{'F', 'p', 'df': [between, residual], 'activity': {stage: unit means}}``; F and p are nan if
+        fewer than two stages have units.
 
     Raises
     ------
     ValueError
-        For an unknown rule, epoch or type of units, a damaged file, or a PSTH_log of other checkpoints.
+        If the rule, an epoch or a type of units is unknown, if the window is empty or outside the trial, if a file is
+        damaged, or if PSTH_log lacks checkpoints.
     FileNotFoundError
         If none of the checkpoints is on disk. If some are missing, one warning names them.
     """
@@ -122,32 +126,34 @@ def neuron_period_activity_analysis(
 
 
 def compute_period_activity(psths, steps, stages, bin_width=0.5, norm=True, title=""):
-    """Compute the units' mean activity over some steps in each stage, and its one-way ANOVA between stages.
+    """Compute the units' mean activity over some time steps in each stage, and its one-way ANOVA between stages.
 
     Parameters
     ----------
     psths : PSTHLog or dict
         ``{trial number: (n_units, n_time) array}``.
     steps : slice
+        Time steps of the period.
     stages : dict
-        ``{stage: trial numbers}``; the units of all of them are pooled.
+        ``{stage: trial numbers}``; the units of all checkpoints of a stage are pooled.
     bin_width : float
-        Width of the histogram's bins.
+        Width of the histogram's bins, in the units of the activity.
     norm : bool
-        Whether `psths` are divided by the fixation rate.
+        Whether `psths` contains rate / fixation rate − 1 (True) or the rate (False).
     title : str
+        Title of the figure.
 
     Returns
     -------
     PeriodActivity
-        A stage without units is left out of the test, with one warning.
+        Stages without units are left out of the ANOVA; one warning names them.
     """
     means = epoch_unit_means(psths, steps)
     activity = {stage: np.concatenate([means[trial] for trial in trials]) for stage, trials in stages.items()}
     empty = [stage for stage, values in activity.items() if not len(values)]
     if empty:
         where = title.split("\n")[0] or "period"
-        warnings.warn(f"{where}: no unit of these types in stage {', '.join(empty)}; it is left out.", stacklevel=3)
+        warnings.warn(f"{where}: no unit of these types in stage {', '.join(empty)}; the ANOVA omits it.", stacklevel=3)
     return PeriodActivity({**stage_anova(activity), "activity": activity}, bin_width, norm, title)
 
 
@@ -159,12 +165,13 @@ def stage_anova(activity):
     Parameters
     ----------
     activity : dict
-        ``{stage: (n,) array}``; empty ones are left out.
+        ``{stage: (n,) array}``; stages with an empty array are left out.
 
     Returns
     -------
     dict
-        'F', 'p', 'df': [between, residual]; F and p are nan with a single stage or no more values than stages.
+        'F', 'p', 'df': degrees of freedom [between stages, residual]; F and p are nan if there are fewer than two
+        stages, or no more values than stages.
     """
     samples = [np.asarray(values, dtype=float) for values in activity.values() if len(values)]
     n_stages, n_units = len(samples), sum(map(len, samples))

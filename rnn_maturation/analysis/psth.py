@@ -1,6 +1,6 @@
-"""Activity of selective units against time (peri-stimulus time histograms) and its growth over training.
+"""Compute the activity of selective units against time (peri-stimulus time histograms) and its growth over training.
 
-The `compute_` functions take arrays and know nothing of runs and files, so that they also serve recorded activity.
+The `compute_` functions take arrays and use neither runs nor files, so that they can be applied to recorded activity.
 """
 
 import warnings
@@ -22,6 +22,7 @@ from rnn_maturation.analysis.selectivity import (
     select_units,
     warn_of_zero_fixation,
 )
+from rnn_maturation.checks import quoted
 from rnn_maturation.files import atomic_write
 from rnn_maturation.model_directory import figure_dir
 from rnn_maturation.stages import (
@@ -39,26 +40,27 @@ from rnn_maturation.task import rule_name
 
 @labelled
 class PSTHLog(MappingResult):
-    """Activity against time of each selective unit at its preferred location, for every checkpoint or recording.
+    """Activity of each selective unit against time at its preferred location, for every checkpoint or recording.
 
     It can be used as the dict ``{trial number: (n_units, n_time) array}`` that the original returned.
 
     Attributes
     ----------
     data : dict
-        ``{trial number: (n_units, n_time) array}``: rate / fixation rate − 1, or the rate where `norm` is False. A
-        unit whose fixation rate is zero is nan.
+        ``{trial number: (n_units, n_time) array}``: rate / fixation rate − 1, or the rate if `norm` is False. The
+        fixation rate is the mean activity in fix1. If it is zero, the normalized activity of the unit is nan.
     units : dict
-        ``{trial number: (n_units,) int array}``, which units the rows are.
+        ``{trial number: (n_units,) int array}``: index of the unit in each row of `data`.
     epochs : dict
         ``{epoch: (start, end)}`` in steps.
     dt : float
         Length of a step in ms.
     norm : bool
-        Whether the activity is divided by the fixation rate.
+        Whether the activity is rate / fixation rate − 1 (True) or the rate (False).
     title : str
+        Title of the figure.
     selective_in : tuple of str
-        Rule and epoch in which the units are selective; empty where that is not known.
+        Rule and epoch in which the units are selective; empty if they are not known.
     """
 
     data: dict
@@ -70,12 +72,13 @@ class PSTHLog(MappingResult):
     selective_in: tuple = ()
 
     def to_frame(self):
-        """Return a table with a row for each checkpoint, unit and step.
+        """Return a table with one row for each checkpoint, unit and time step.
 
         Returns
         -------
         pandas.DataFrame
-            Columns trial, unit, time_ms, activity.
+            Columns trial (number of training trials, or name of the recording), unit, time_ms (from the start of the
+            trial), activity.
         """
         tables = []
         for trial, psths in self.data.items():
@@ -86,7 +89,7 @@ class PSTHLog(MappingResult):
         return pd.concat(tables, ignore_index=True)
 
     def plot(self):
-        """Draw the mean over units of each checkpoint.
+        """Draw the mean over units against time, one line for each checkpoint.
 
         Returns
         -------
@@ -102,15 +105,17 @@ class PSTHResult(MappingResult):
     Attributes
     ----------
     data : dict
-        ``{stage: {'PSTH': (n_time,) array, 'PSTH_oppo': the same opposite to the preferred location (if asked for),
-        'growth': mean performance, 'n_num': mean number of units}}``.
+        ``{stage: {'PSTH': (n_time,) array, 'PSTH_oppo': the same at the location opposite to the preferred one (only
+        if requested), 'growth': mean performance (0 to 1), 'n_num': mean number of units}}``. Both means are taken
+        over the checkpoints of the stage.
     epochs : dict
         ``{epoch: (start, end)}`` in steps.
     dt : float
         Length of a step in ms.
     norm : bool
-        Whether the activity is rate / fixation rate − 1, else the rate.
+        Whether the activity is rate / fixation rate − 1 (True) or the rate (False).
     title : str
+        Title of the figure.
     """
 
     data: dict
@@ -120,12 +125,13 @@ class PSTHResult(MappingResult):
     title: str = ""
 
     def to_frame(self):
-        """Return a table with a row for each stage, direction and step.
+        """Return a table with one row for each stage, direction and time step.
 
         Returns
         -------
         pandas.DataFrame
-            Columns stage, direction ('preferred' or 'opposite'), time_ms, activity, performance, n_units.
+            Columns stage, direction ('preferred' or 'opposite'), time_ms (from the start of the trial), activity,
+            performance (0 to 1), n_units.
         """
         tables = []
         for stage, of_stage in self.data.items():
@@ -138,7 +144,7 @@ class PSTHResult(MappingResult):
         return pd.concat(tables, ignore_index=True)
 
     def plot(self):
-        """Draw the curves of the stages (Fig. 4E-G).
+        """Draw the activity against time, one curve for each stage (Fig. 4E-G).
 
         Returns
         -------
@@ -154,11 +160,13 @@ class EpochGrowth(TableResult):
     Attributes
     ----------
     data : pandas.DataFrame
-        Columns trial; mean_activity, the mean over units and steps (nan without units or checkpoint); stage ('early',
-        'mid', 'mature', or None where the checkpoint is missing or belongs to the course only).
+        Columns trial (number of training trials); mean_activity, the mean over the units and time steps (nan if there
+        is no checkpoint or no unit); stage ('early', 'mid', 'mature', or None if the checkpoint is missing or not among
+        those that were assigned to stages).
     norm : bool
-        Whether the activity is rate / fixation rate − 1, else the rate.
+        Whether the activity is rate / fixation rate − 1 (True) or the rate (False).
     title : str
+        Title of the figure.
     """
 
     data: pd.DataFrame
@@ -182,10 +190,11 @@ class EpochTTests(TableResult):
     Attributes
     ----------
     data : pandas.DataFrame
-        p-values, trial numbers × trial numbers; nan where a checkpoint is missing or has no units.
+        p-values, with the trial numbers as index and as columns; nan where a checkpoint is missing or has no units.
     performance : dict
-        ``{trial number: performance}`` of the checkpoints.
+        ``{trial number: performance (0 to 1)}`` of the checkpoints.
     title : str
+        Title of the figure.
     """
 
     data: pd.DataFrame
@@ -193,7 +202,7 @@ class EpochTTests(TableResult):
     title: str = ""
 
     def to_frame(self):
-        """Return a table with a row for each ordered pair of checkpoints.
+        """Return a table with one row for each ordered pair of checkpoints.
 
         Returns
         -------
@@ -221,27 +230,28 @@ class EpochTTests(TableResult):
 def compute_psth(
     activity, locations, units, preferred, epochs, dt, norm=True, opposite=False, name="recording", title=""
 ):
-    """Compute the activity of units against time at their preferred locations, or opposite to them.
+    """Compute the activity of units against time at their preferred locations, or at the opposite ones.
 
     Parameters
     ----------
     activity : (n_time, n_trials, n_units) array
         Activity of all units.
     locations : (n_trials,) array
-        Location shown in each trial. In ascending order, the locations have the indices 0 … n_locations − 1.
+        Label of the location shown in each trial. The labels in ascending order have the indices 0 … n_locations − 1.
     units, preferred : (n_selected,) arrays of int
-        Selected units, and the index of the preferred location of each; see `selectivity.select_units`.
+        Indices of the selected units, and the index of each unit's preferred location; see `selectivity.select_units`.
     epochs : dict
-        ``{epoch: (start, end)}`` in steps, with 'fix1'.
+        ``{epoch: (start, end)}`` in steps; must contain 'fix1'.
     dt : float
         Length of a step in ms.
     norm : bool
-        Divide by the mean activity in fix1 at that location and subtract 1.
+        Whether to divide the activity by the unit's mean activity in fix1 at that location and subtract 1.
     opposite : bool
-        Take the location opposite to the preferred one.
+        Whether to use the location opposite to the preferred one.
     name : hashable
-        What the result calls this recording.
+        Name of this recording in the result.
     title : str
+        Title of the figure.
 
     Returns
     -------
@@ -251,13 +261,13 @@ def compute_psth(
     Raises
     ------
     ValueError
-        If the number of locations is not the number of trials.
+        If `activity` does not have three axes, or if there is not one location for each trial.
     """
     activity, units = np.asarray(activity), np.asarray(units, dtype=int)
     if activity.ndim != 3 or len(locations) != activity.shape[1]:
         raise ValueError(
-            f"activity is (n_time, n_trials, n_units) with a location for each trial; here it has the shape "
-            f"{activity.shape}, and there are {len(locations)} locations."
+            f"activity must have the shape (n_time, n_trials, n_units), with a location for each trial; it has the "
+            f"shape {activity.shape}, and there are {len(locations)} locations."
         )
     means = mean_by_location(activity, locations)
     psths = unit_psths(means, units, np.asarray(preferred, dtype=int), slice(*epochs["fix1"]), norm, opposite)
@@ -265,18 +275,18 @@ def compute_psth(
 
 
 def unit_psths(means, units, preferred, fixation, norm=True, opposite=False):
-    """Return the activity against time of units at their preferred location, or opposite to it.
+    """Return the activity of units against time at their preferred location, or at the opposite one.
 
     Parameters
     ----------
     means : (n_locations, n_time, n_all_units) array
         Mean activity over the trials of each location.
     units, preferred : (n_units,) int arrays
-        Units and the index of their preferred location.
+        Indices of the units, and the index of each unit's preferred location.
     fixation : slice
-        Steps of the fixation period.
+        Time steps of the fixation period.
     norm, opposite : bool
-        As in `gen_PSTH_log`.
+        As `norm` and `oppo_sel_dir` of `gen_PSTH_log`.
 
     Returns
     -------
@@ -295,42 +305,43 @@ def unit_psths(means, units, preferred, fixation, norm=True, opposite=False):
 
 
 def mean_over_units(psths):
-    """Return the mean over the rows that have no nan, (n_time,); nan when there are none."""
+    """Return the mean over the rows without nan, an (n_time,) array; all of it is nan if there are no such rows."""
     kept = psths[~np.isnan(psths).any(axis=1)]
     return kept.mean(axis=0) if len(kept) else np.full(psths.shape[1], np.nan)
 
 
 def compute_stage_psths(psths, stages, performance, epochs, dt, norm=True, opposite=None, title=""):
-    """Compute the mean activity against time of each stage: over units, then over the stage's checkpoints.
+    """Compute the mean activity of each stage against time: the mean over units, then over the stage's checkpoints.
 
     Parameters
     ----------
     psths : PSTHLog or dict
-        ``{trial number: (n_units, n_time) array}`` at the preferred locations.
+        ``{trial number: (n_units, n_time) array}``, the activity at the preferred locations.
     stages : dict
         ``{stage: trial numbers}``.
     performance : dict
-        ``{trial number: performance}``.
+        ``{trial number: performance (0 to 1)}``.
     epochs : dict
         ``{epoch: (start, end)}`` in steps.
     dt : float
         Length of a step in ms.
     norm : bool
-        Whether `psths` are divided by the fixation rate.
+        Whether `psths` contains rate / fixation rate − 1 (True) or the rate (False).
     opposite : PSTHLog or dict, optional
-        As `psths`, opposite to the preferred locations.
+        As `psths`, but at the locations opposite to the preferred ones.
     title : str
+        Title of the figure.
 
     Returns
     -------
     PSTHResult
-        The curve of a stage without units is nan, with one warning.
+        The curve of a stage without units is nan; one warning names all such stages.
     """
     results = {}
     for stage, trials in stages.items():
         result = {}
         for name, of_direction in (("PSTH", psths), ("PSTH_oppo", opposite)):
-            if of_direction is not None:  # checkpoints without units are left out
+            if of_direction is not None:  # the mean over checkpoints omits those without units
                 result[name] = mean_over_units(np.stack([mean_over_units(of_direction[trial]) for trial in trials]))
         result["growth"] = float(np.mean([performance[trial] for trial in trials]))
         result["n_num"] = float(np.mean([len(psths[trial]) for trial in trials]))
@@ -338,12 +349,12 @@ def compute_stage_psths(psths, stages, performance, epochs, dt, norm=True, oppos
     empty = [stage for stage, result in results.items() if not result["n_num"]]
     if empty:
         where = title.split("\n")[0] or "PSTH"
-        warnings.warn(f"{where}: no unit of these types in stage {', '.join(empty)}; its curve is nan.", stacklevel=3)
+        warnings.warn(f"{where}: no unit of these types in stage {', '.join(empty)}; the curve is nan.", stacklevel=3)
     return PSTHResult(results, epochs, dt, norm, title)
 
 
 def epoch_unit_means(psths, steps):
-    """Return each unit's mean activity over some steps, ``{trial number: (n_units,) array}``, without units of nan."""
+    """Return ``{trial number: each unit's mean activity over some time steps}``, without the units that are nan."""
     means = {trial: np.asarray(of_trial)[:, steps].mean(axis=1) for trial, of_trial in psths.items()}
     return {trial: values[~np.isnan(values)] for trial, values in means.items()}
 
@@ -356,14 +367,15 @@ def compute_epoch_growth(psths, steps, stages, trials=None, norm=True, title="")
     psths : PSTHLog or dict
         ``{trial number: (n_units, n_time) array}``.
     steps : slice
-        Steps of the epoch.
+        Time steps of the epoch.
     stages : dict
         ``{stage: trial numbers}``.
     trials : list of int, optional
-        Rows of the table, also those without checkpoint; default: all of `psths`.
+        Trial numbers of the table's rows; those that `psths` lacks are nan. Default: all trial numbers in `psths`.
     norm : bool
-        Whether `psths` are divided by the fixation rate.
+        Whether `psths` contains rate / fixation rate − 1 (True) or the rate (False).
     title : str
+        Title of the figure.
 
     Returns
     -------
@@ -376,14 +388,14 @@ def compute_epoch_growth(psths, steps, stages, trials=None, norm=True, title="")
 
 
 def compute_epoch_ttests(psths, steps, performance, trials=None, title=""):
-    """Compare the units' mean activity in an epoch between every two checkpoints by independent t-tests.
+    """Compare the units' mean activity in an epoch between every two checkpoints with independent t-tests.
 
     Parameters
     ----------
     psths, steps, trials, title
         As in `compute_epoch_growth`.
     performance : dict
-        ``{trial number: performance}``.
+        ``{trial number: performance (0 to 1)}``.
 
     Returns
     -------
@@ -398,11 +410,12 @@ def compute_epoch_ttests(psths, steps, performance, trials=None, title=""):
 def pairwise_ttest(samples):
     """Return the p-values of independent two-sided t-tests between every two samples.
 
-    The same as scipy.stats.ttest_ind of each pair.
+    The p-values are those of scipy.stats.ttest_ind for each pair; the variances are assumed to be equal.
 
     Parameters
     ----------
     samples : list of n arrays, each (n_units,)
+        The number of units may differ between the samples.
 
     Returns
     -------
@@ -422,10 +435,10 @@ def pairwise_ttest(samples):
 def gen_PSTH_log(
     hp, trial_list, model_dir, rule, seltive_epoch, n_types=DEFAULT_TYPES, norm=True, oppo_sel_dir=False, save=True
 ):
-    """Compute the activity against time of each selective unit at its preferred location, for every checkpoint.
+    """Compute the activity of each selective unit against time at its preferred location, for every checkpoint.
 
-    Missing neuron_info is computed with the defaults of `generate_neuron_info`. Activity that has no H file is computed
-    and not kept.
+    If a checkpoint has no neuron_info, it is computed with the defaults of `generate_neuron_info`. If it has no H file,
+    the activity is computed but not saved.
 
     Parameters
     ----------
@@ -434,27 +447,27 @@ def gen_PSTH_log(
     model_dir : str
     rule : str
     seltive_epoch : str
-        Epoch in which the units are selective, and prefer a location.
+        Epoch in which the units are selective, and from which their preferred location is taken.
     n_types : tuple of str
         Types of units, see `generate_neuron_info`; a unit of several types counts once.
     norm : bool
-        Divide by the mean fix1 activity at that location and subtract 1.
+        Whether to divide the activity by the unit's mean activity in fix1 at that location and subtract 1.
     oppo_sel_dir : bool
-        Take the location opposite to the preferred one; in an odd ring the mean of the two that are nearest to it,
-        with the fixation rate of the first.
+        Whether to use the location opposite to the preferred one. If the number of locations is odd, the activity is
+        the mean of the two locations nearest to the opposite direction, and the fixation rate is that of the first.
     save : bool
-        Write the neuron_info files that checkpoints lack.
+        Whether to save the neuron_info of checkpoints that have none.
 
     Returns
     -------
     PSTHLog
-        Can be used as ``{trial number: (n_units, n_time) array}``: units ascending; (0, n_time) where a checkpoint has
-        no such units; nan where the fixation rate is zero.
+        Can be used as ``{trial number: (n_units, n_time) array}``, with the units in ascending order. The array has the
+        shape (0, n_time) if a checkpoint has no such units, and is nan for units whose fixation rate is zero.
 
     Raises
     ------
     ValueError
-        For an unknown rule, epoch or type of units, or a damaged file; the message names it.
+        If the rule, the epoch or a type of units is unknown, or if a file is damaged; the message names it.
     FileNotFoundError
         If none of the checkpoints is on disk. If some are missing, one warning names them.
     """
@@ -463,7 +476,7 @@ def gen_PSTH_log(
 
 
 def _psth_log(hp, trials, model_dir, rule, epoch, n_types, norm, opposite=False, only_units=None, save=True, warn=True):
-    """Return what `gen_PSTH_log` returns, of some of the units if asked for; `warn` of those that are nan."""
+    """Return what `gen_PSTH_log` returns, for `only_units` if given; `warn`: whether to warn of units that are nan."""
     check_types(n_types)
     info = task_info(hp, model_dir, rule)
     check_epochs(info, rule, epoch)
@@ -487,13 +500,13 @@ def _psth_log(hp, trials, model_dir, rule, epoch, n_types, norm, opposite=False,
 
 
 def selection_title(rule, epoch, n_types, trials):
-    """Return the title of a figure: rule, types of units, epoch of selectivity, and range of the checkpoints."""
+    """Return the title of a figure: rule, selective epoch, types of units, and range of the checkpoints."""
     types = " + ".join(kind.removesuffix("_neurons") for kind in as_list(n_types))
     return f"{rule_name[rule]}, units selective in {epoch} ({types})\n{trials_text(trials)}"
 
 
 def trials_text(trials):
-    """Return what a title says of checkpoints: their range and number."""
+    """Return the text that describes checkpoints in a title: their number and range."""
     trials = list(trials)
     if len(trials) == 1:
         return f"checkpoint of {trials[0]:,} trials"
@@ -519,27 +532,27 @@ def plot_PSTH(
     ----------
     hp, log : dict
     model_dir, rule, epoch : str
-        The epoch is that in which the units are selective.
+        `epoch` is the epoch in which the units are selective.
     trial_list : range, list, tuple, array or stage dict
     n_types, norm
         As in `gen_PSTH_log`.
     plot_oppo_dir : bool
-        Show the activity opposite to the preferred location too.
-    PSTH_log : dict, optional
-        What `gen_PSTH_log` returned for these checkpoints; it is not changed.
+        Whether to show also the activity at the location opposite to the preferred one.
+    PSTH_log : PSTHLog or dict, optional
+        Result of `gen_PSTH_log` for these checkpoints; it is not changed. Default: it is computed.
     save : bool
-        Write the figure.
+        Whether to write the figure, and the neuron_info files that checkpoints lack.
 
     Returns
     -------
     PSTHResult
-        Can be used as ``{stage: {'PSTH', 'PSTH_oppo', 'growth', 'n_num'}}``. Stages without checkpoints are absent;
-        those without units are nan, with a warning.
+        Can be used as ``{stage: {'PSTH', 'PSTH_oppo', 'growth', 'n_num'}}``. Stages without checkpoints are absent. The
+        curves of stages without units are nan, and a warning names these stages.
 
     Raises
     ------
     ValueError
-        For an unknown rule, epoch or type of units, a damaged file, or a PSTH_log of other checkpoints.
+        If the rule, an epoch or a type of units is unknown, if a file is damaged, or if PSTH_log lacks checkpoints.
     FileNotFoundError
         If none of the checkpoints is on disk. If some are missing, one warning names them.
     """
@@ -577,32 +590,35 @@ def plot_PSTH_neuron_selected(
     PSTH_log=None,
     save=True,
 ):
-    """Compute and draw what `plot_PSTH` does, for the same units at all checkpoints.
+    """Compute and draw the same as `plot_PSTH`, but for the same units at all checkpoints.
 
     Parameters
     ----------
     hp, log, model_dir, rule, epoch, trial_list, plot_oppo_dir, norm
         As in `plot_PSTH`.
     selected_n_list : list of int, optional
-        Units to choose from; default: those of `n_types_selected` in the last checkpoint.
+        Indices of the units to choose from. Default: the units of the types `n_types_selected` at the last checkpoint.
     n_types_selected : tuple of str
+        Types of units to choose from; not used if `selected_n_list` is given.
     n_types_intersection_limit : tuple of str
-        The chosen units are of these types in every checkpoint.
-    PSTH_log : dict, optional
-        What `gen_PSTH_log` returned for these checkpoints and the types of `n_types_intersection_limit`,
-        `n_types_selected` or its default. Chosen units that it lacks at a checkpoint are computed.
+        Only units that are of one of these types at every checkpoint are chosen.
+    PSTH_log : PSTHLog or dict, optional
+        Result of `gen_PSTH_log` for these checkpoints and for the types of `n_types_intersection_limit`, those of
+        `n_types_selected`, or the default types. A checkpoint at which it lacks a chosen unit is computed anew.
     save : bool
-        Write the figure, and beside it the chosen units as a Python list in a text file.
+        Whether to write the figure, a text file beside it with the chosen units as a Python list, and the neuron_info
+        files that checkpoints lack.
 
     Returns
     -------
     PSTHResult
-        As `plot_PSTH`.
+        As returned by `plot_PSTH`.
 
     Raises
     ------
     ValueError
-        For an unknown rule, epoch or type of units, a damaged file, or a PSTH_log of other checkpoints or units.
+        If the rule, the epoch or a type of units is unknown, if a file is damaged, or if PSTH_log lacks checkpoints or
+        has other units.
     FileNotFoundError
         If none of the checkpoints is on disk. If some are missing, one warning names them.
     """
@@ -640,10 +656,10 @@ def plot_PSTH_neuron_selected(
 
 
 def _rows_of_units(psths, candidates, chosen):
-    """Return the rows of some units from a PSTH log, of those checkpoints at which it has all of them.
+    """Return the rows of the chosen units from a PSTH log, for the checkpoints at which it has all of these units.
 
-    Of the `candidates` ({trial number: units}) for the units of the rows, the first one counts whose numbers of units
-    are those of the rows at all checkpoints.
+    A plain dict does not say which units its rows are. `candidates` is a list of {trial number: units}; the first one
+    that has as many units as `psths` has rows at every checkpoint is used.
     """
     for units in candidates:
         if all(len(units[trial]) == len(rows) for trial, rows in psths.items()):
@@ -651,21 +667,22 @@ def _rows_of_units(psths, candidates, chosen):
             return {trial: psths[trial][np.isin(units[trial], chosen)] for trial in whole}
     raise ValueError(
         "PSTH_log is not of the units of n_types_intersection_limit, of n_types_selected, or of the default types at "
-        "these checkpoints: leave it out."
+        "these checkpoints: omit PSTH_log, and it will be computed."
     )
 
 
 def checked_log(psth_log, trials, norm, rule, epoch):
-    """Return the part of a PSTH log that belongs to some checkpoints.
+    """Check that a PSTH log fits the requested analysis, and return its part for the given checkpoints.
 
     Parameters
     ----------
     psth_log : PSTHLog or dict
     trials : list of int
+        Trial numbers of the checkpoints.
     norm : bool
-        Whether the activity is asked for divided by the fixation rate.
+        Whether the requested activity is rate / fixation rate − 1 (True) or the rate (False).
     rule, epoch : str
-        In which the units are to be selective.
+        Rule and epoch in which the units must be selective.
 
     Returns
     -------
@@ -675,15 +692,16 @@ def checked_log(psth_log, trials, norm, rule, epoch):
     Raises
     ------
     ValueError
-        If it lacks a checkpoint, or a PSTHLog was made with another `norm` or for another rule or epoch.
+        If `psth_log` is not a mapping, if it lacks a checkpoint, or if it is a PSTHLog that was made with another
+        `norm` or for another rule or epoch.
     """
     if not isinstance(psth_log, Mapping):
-        raise ValueError(f"PSTH_log is what gen_PSTH_log returns, not a {type(psth_log).__name__}.")
+        raise ValueError(f"PSTH_log must be what gen_PSTH_log returns, not a {type(psth_log).__name__}.")
     missing = [trial for trial in trials if trial not in psth_log]
     if missing:
         raise ValueError(f"PSTH_log lacks trial numbers {missing[:5]}: make it with gen_PSTH_log for this trial_list.")
     if isinstance(psth_log, PSTHLog) and psth_log.norm != bool(norm):
-        raise ValueError(f"PSTH_log was made with norm={psth_log.norm}: give the same norm here, or leave it out.")
+        raise ValueError(f"PSTH_log was made with norm={psth_log.norm}: give the same norm here, or omit PSTH_log.")
     if isinstance(psth_log, PSTHLog) and psth_log.selective_in not in ((), (rule, epoch)):
         made_for = " ".join(psth_log.selective_in)
         raise ValueError(f"PSTH_log is of units selective in {made_for}, not in {rule} {epoch}: make another one.")
@@ -712,27 +730,27 @@ def plot_epoch_mean_growth(
     trial_list : range, list, tuple, array or stage dict
     model_dir, rule : str
     seltive_epoch, analy_epoch : str
-        In which the units are selective, and in which their activity is averaged.
+        Epoch in which the units are selective, and epoch in which their activity is averaged.
     n_types, norm
         As in `gen_PSTH_log`.
-    PSTH_log : dict, optional
-        What `gen_PSTH_log` returned for these checkpoints.
+    PSTH_log : PSTHLog or dict, optional
+        Result of `gen_PSTH_log` for these checkpoints. Default: it is computed.
     course : range, list, tuple or array, optional
-        More checkpoints to show, in gray, so that the figure covers the whole of training: for example
-        ``evenly_thinned(checkpoint_trials(model_dir), 40)``. Those that PSTH_log lacks are computed.
+        Trial numbers of additional checkpoints, which are shown in gray so that the figure covers the whole training,
+        for example ``evenly_thinned(checkpoint_trials(model_dir), 40)``. Those that PSTH_log lacks are computed.
     save : bool
-        Write the figure.
+        Whether to write the figure, and the neuron_info files that checkpoints lack.
 
     Returns
     -------
     EpochGrowth
-        Can be used as a pandas.DataFrame: trial, mean_activity (nan without units or checkpoint), stage (None without
-        checkpoint, and for the course).
+        Can be used as a pandas.DataFrame with the columns trial, mean_activity (nan if there is no checkpoint or no
+        unit) and stage (None if there is no checkpoint, and for the checkpoints of `course`).
 
     Raises
     ------
     ValueError
-        For an unknown rule, epoch or type of units, a damaged file, or a PSTH_log of other checkpoints.
+        If the rule, an epoch or a type of units is unknown, if a file is damaged, or if PSTH_log lacks checkpoints.
     FileNotFoundError
         If none of the checkpoints is on disk. If some are missing, one warning names them.
     """
@@ -770,7 +788,7 @@ def plot_period_ttest_heatmap(
     PSTH_log=None,
     save=True,
 ):
-    """Compare the activity in an epoch between every two checkpoints by independent t-tests, and draw the p-values.
+    """Compare the activity in an epoch between every two checkpoints with independent t-tests, and draw the p-values.
 
     Parameters
     ----------
@@ -780,12 +798,13 @@ def plot_period_ttest_heatmap(
     Returns
     -------
     EpochTTests
-        Can be used as a pandas.DataFrame of p-values, trial numbers × trial numbers; nan without units or checkpoint.
+        Can be used as a pandas.DataFrame of p-values, with the trial numbers as index and as columns; nan if one of the
+        two checkpoints is missing or has no units.
 
     Raises
     ------
     ValueError
-        For an unknown rule, epoch or type of units, a damaged file, or a PSTH_log of other checkpoints.
+        If the rule, an epoch or a type of units is unknown, if a file is damaged, or if PSTH_log lacks checkpoints.
     FileNotFoundError
         If none of the checkpoints is on disk. If some are missing, one warning names them.
     """
@@ -802,20 +821,21 @@ def plot_period_ttest_heatmap(
 
 
 def epoch_psths(hp, log, trial_list, model_dir, rule, seltive_epoch, window, n_types, norm, psth_log, save):
-    """Return what the analyses of an epoch need of a run.
+    """Return what the analyses of an epoch need from a run: stages, time steps and activity.
 
     Parameters
     ----------
     hp, log, trial_list, model_dir, rule, seltive_epoch, n_types, norm, psth_log, save
         As in `plot_epoch_mean_growth`.
     window : str or (start, end) in ms
+        Name of the epoch to analyze, or a time window from the start of the trial.
 
     Returns
     -------
     stages : dict
         ``{stage: trial numbers}`` of the checkpoints on disk.
     steps : slice
-        Steps of the window.
+        Time steps of the window.
     psths : dict
         ``{trial number: (n_units, n_time) array}``.
     """
@@ -828,17 +848,18 @@ def epoch_psths(hp, log, trial_list, model_dir, rule, seltive_epoch, window, n_t
 
 
 def window_steps(hp, info, rule, window):
-    """Return the steps of an epoch, or of a window in ms, as a slice.
+    """Return the time steps of an epoch, or of a window in ms, as a slice.
 
     Parameters
     ----------
     hp : dict
-        Has dt.
+        Must contain 'dt', the length of a step in ms.
     info : dict
-        Has epoch_info, ``{epoch: (start, end)}`` in steps.
+        Must contain 'epoch_info', ``{epoch: (start, end)}`` in steps.
     rule : str
-        Named in messages.
+        Used in error messages only.
     window : str or (start, end) in ms
+        Name of an epoch, or a time window from the start of the trial.
 
     Returns
     -------
@@ -847,17 +868,21 @@ def window_steps(hp, info, rule, window):
     Raises
     ------
     ValueError
-        If the rule has no such epoch, or the window is empty or outside the trial.
+        If the rule has no such epoch, or if the window is empty, starts before the trial or starts only after the
+        beginning of the last epoch.
     """
     if isinstance(window, str):
         return epoch_steps(info, rule, window)
     try:
         start, end = (int(ms / hp["dt"]) for ms in window)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"A window is the name of an epoch or (start, end) in ms, not {window!r}.") from error
+        raise ValueError(
+            f"A window must be the name of an epoch or (start, end) in ms, not {quoted(window)}."
+        ) from error
     last = max(step for steps in info["epoch_info"].values() for step in steps if step is not None)
     if not 0 <= start < end or start >= last:
         raise ValueError(
-            f"Window {window!r} ms is empty or outside the trials of {rule} ({last * hp['dt']} ms and go)."
+            f"The window {quoted(window)} ms is empty, or it does not start between 0 and {last * hp['dt']} ms, the "
+            f"beginning of the last epoch of rule {rule}."
         )
     return slice(start, end)

@@ -1,4 +1,4 @@
-"""Tuning curves of selective units in each stage of maturation."""
+"""Compute the tuning curves of selective units in each stage of maturation."""
 
 import warnings
 from itertools import combinations
@@ -25,18 +25,20 @@ from rnn_maturation.stages import performance_of, present_stages, range_name, st
 
 @labelled
 class TuningResult(MappingResult):
-    """Mean tuning curve of each stage, Gaussian fits, and t-tests of the heights.
+    """Mean tuning curve of each stage, the Gaussian fitted to it, and t-tests of the heights of the curves.
 
     Attributes
     ----------
     data : dict
-        'stages': ``{stage: {'curve': location means with the preferred location at index R // 2 (in an even ring
-        R + 1 values, the first repeated at the end), 'fit': (a, u, s) of `gaussian` or None, 'width': 2 s in locations
-        or nan, 'n_units': mean number of units, 'growth': mean performance}}``; 'height_ttest': ``{(stage, stage):
-        p}``, in the order early, mid, mature.
+        'stages': ``{stage: {'curve': mean activity by location, with the preferred location at index R // 2 (R + 1
+        values if the number of locations R is even, because the first is repeated at the end), 'fit': (a, u, s) of
+        `gaussian`, or None, 'width': 2 |s| in units of the distance between neighboring locations, or nan,
+        'n_units': mean number of units, 'growth': mean performance (0 to 1)}}``; 'height_ttest': ``{(stage, stage):
+        p}``, with the stages in the order early, mid, mature.
     n_locations : int
-        R.
+        Number of locations R.
     title : str
+        Title of the figure.
     """
 
     data: dict
@@ -44,13 +46,13 @@ class TuningResult(MappingResult):
     title: str = ""
 
     def to_frame(self):
-        """Return a table with a row for each stage and location.
+        """Return a table with one row for each stage and location.
 
         Returns
         -------
         pandas.DataFrame
-            Columns stage, location_deg (relative to the preferred location), activity, performance, n_units,
-            width_locations.
+            Columns stage, location_deg (relative to the preferred location), activity, performance (0 to 1), n_units,
+            width_locations (in units of the distance between neighboring locations).
         """
         tables = []
         for stage, of_stage in self["stages"].items():
@@ -61,11 +63,11 @@ class TuningResult(MappingResult):
         return pd.concat(tables, ignore_index=True)
 
     def gaussian(self, x, a, u, s):
-        """Return the curve that was fitted; see `gaussian`."""
+        """Return the values of the fitted function at `x`; see `gaussian`."""
         return gaussian(x, a, u, s)
 
     def plot(self):
-        """Draw the curves of the stages (Fig. S3B).
+        """Draw the tuning curves of the stages and the fitted Gaussians (Fig. S3B).
 
         Returns
         -------
@@ -86,7 +88,7 @@ def tunning_analysis(
     height_ttest=True,
     save=True,
 ):
-    """Compute and draw the mean tuning curve of each stage, Gaussian fits, and t-tests of the heights (Fig. S3B).
+    """Compute and draw the mean tuning curve of each stage, with Gaussian fits and t-tests of the heights (Fig. S3B).
 
     Parameters
     ----------
@@ -95,11 +97,15 @@ def tunning_analysis(
     trial_list : range, list, tuple, array or stage dict
     n_types : tuple of str
         Types of units, see `generate_neuron_info`; a unit of several types counts once.
-    gaussion_fit, height_ttest : bool
-        Heights (largest − smallest location mean of a unit) are pooled over the checkpoints of a stage, as published:
-        a unit counts once per checkpoint, so that the p-values are smaller than independent samples would give.
+    gaussion_fit : bool
+        Whether to fit a Gaussian to the curve of each stage.
+    height_ttest : bool
+        Whether to compare the heights of the units' tuning curves between every two stages. The height of a unit is
+        its largest minus its smallest mean activity over the locations. As published, the heights are pooled over the
+        checkpoints of a stage: each unit is counted once per checkpoint, so that the samples are not independent and
+        the p-values are too small.
     save : bool
-        Write the figure.
+        Whether to write the figure, and the neuron_info files that checkpoints lack.
 
     Returns
     -------
@@ -110,7 +116,7 @@ def tunning_analysis(
     Raises
     ------
     ValueError
-        For an unknown rule, epoch or type of units, or a damaged file; the message names it.
+        If the rule, the epoch or a type of units is unknown, or if a file is damaged; the message names it.
     FileNotFoundError
         If none of the checkpoints is on disk. If some are missing, one warning names them.
     """
@@ -134,27 +140,30 @@ def tunning_analysis(
 
 
 def compute_tuning(rates, stages, performance, fit=True, height_ttest=True, title=""):
-    """Compute the mean tuning curve of each stage: over units, then over the stage's checkpoints.
+    """Compute the mean tuning curve of each stage: the mean over units, then over the stage's checkpoints.
 
     Parameters
     ----------
     rates : dict
-        ``{trial number: (n_units, n_locations) array}``, location means of the selected units in the epoch, for
-        example rows of ``compute_neuron_info(…)['firerate_loc_order']``.
+        ``{trial number: (n_units, n_locations) array}``, the mean activity of the selected units in the epoch at each
+        location, for example rows of ``compute_neuron_info(…)['firerate_loc_order']``.
     stages : dict
         ``{stage: trial numbers}``.
     performance : dict
-        ``{trial number: performance}``.
+        ``{trial number: performance (0 to 1)}``.
     fit : bool
-        Fit a Gaussian to each stage's curve.
+        Whether to fit a Gaussian to the curve of each stage.
     height_ttest : bool
-        Compare the units' heights, pooled over the checkpoints of a stage, between every two stages.
+        Whether to compare the heights of the units' tuning curves, pooled over the checkpoints of a stage, between
+        every two stages.
     title : str
+        Title of the figure.
 
     Returns
     -------
     TuningResult
-        The curve of a stage without units is nan, with one warning; another warning names fits that failed.
+        The curve of a stage without units is nan, and one warning names all such stages; another warning names the
+        stages whose fit failed.
     """
     results, heights = {}, {}
     for stage, trials in stages.items():
@@ -168,9 +177,9 @@ def compute_tuning(rates, stages, performance, fit=True, height_ttest=True, titl
     failed = [stage for stage, result in results.items() if fit and result["fit"] is None and stage not in empty]
     where = title.split("\n")[0] or "tuning"
     if empty:
-        warnings.warn(f"{where}: no unit of these types in stage {', '.join(empty)}; its curve is nan.", stacklevel=3)
+        warnings.warn(f"{where}: no unit of these types in stage {', '.join(empty)}; the curve is nan.", stacklevel=3)
     if failed:
-        text = f"{where}: no Gaussian fits the tuning in stage {', '.join(failed)}; its width is nan."
+        text = f"{where}: no Gaussian could be fitted to the curve of stage {', '.join(failed)}; the width is nan."
         warnings.warn(text, stacklevel=3)
     tests = compare_heights(heights) if height_ttest else {}
     n_locations = next(iter(rates.values())).shape[1]
@@ -178,16 +187,17 @@ def compute_tuning(rates, stages, performance, fit=True, height_ttest=True, titl
 
 
 def centered_tuning(rates):
-    """Return the location means of units, rotated so that the preferred location comes to index R // 2.
+    """Return the units' tuning curves, rotated so that the preferred location is at index R // 2.
 
     Parameters
     ----------
     rates : (n_units, R) array
+        Mean activity of each unit at each of R locations.
 
     Returns
     -------
-    (n_units, R + 1) array, or (n_units, R) for an odd ring
-        Units with nan are left out.
+    (n_units, R + 1) array, or (n_units, R) if R is odd
+        Units with nan are omitted. If R is even, the first value is repeated at the end.
     """
     rates = rates[~np.isnan(rates).any(axis=1)]
     n_locations = rates.shape[1]
@@ -197,16 +207,17 @@ def centered_tuning(rates):
 
 
 def stage_curve(rates_of_checkpoints):
-    """Return the mean centered tuning curve over units, then over the checkpoints that have units.
+    """Return the mean of the centered tuning curves over units, then over the checkpoints that have units.
 
     Parameters
     ----------
     rates_of_checkpoints : list of (n_units, R) arrays
+        Mean activity of each unit at each of R locations, one array for each checkpoint.
 
     Returns
     -------
-    (R + 1,) array, or (R,) for an odd ring
-        nan without units.
+    (R + 1,) array, or (R,) if R is odd
+        nan if no checkpoint has units.
     """
     curves = [centered_tuning(rates) for rates in rates_of_checkpoints]
     means = [curve.mean(axis=0) for curve in curves if len(curve)]
@@ -214,37 +225,37 @@ def stage_curve(rates_of_checkpoints):
 
 
 def gaussian(x, a, u, s):
-    """Return a times the density of a normal distribution with mean u and standard deviation s."""
+    """Return `a` times the density at `x` of the normal distribution with mean `u` and standard deviation `s`."""
     return a * np.exp(-((x - u) ** 2) / (2 * s**2)) / (s * np.sqrt(2 * np.pi))
 
 
 def fit_gaussian(curve):
-    """Return (a, u, s) of `gaussian` fitted to a curve minus its minimum, or None when the fit does not converge."""
+    """Return (a, u, s) of the `gaussian` fitted to a curve minus its minimum, or None if it cannot be fitted."""
     above = curve - curve.min()
     if not np.isfinite(above).all():
         return None
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")  # a covariance that cannot be estimated is not needed
+            warnings.simplefilter("ignore")  # the covariance is not used, so it may be impossible to estimate
             start = [above.max() + 1, len(curve) // 2, 1]
             fit = curve_fit(gaussian, np.arange(len(curve)), above, p0=start)[0]
-    except (RuntimeError, TypeError):  # no convergence; or fewer locations than parameters
+    except (RuntimeError, TypeError):  # no convergence, or fewer locations than parameters
         return None
     return tuple(float(value) for value in fit) if np.isfinite(fit).all() else None
 
 
 def compare_heights(heights):
-    """Return p of the independent t-test between every two stages; nan with fewer than two units.
+    """Return the p-value of the independent t-test between every two stages.
 
     Parameters
     ----------
     heights : dict
-        ``{stage: (n,) array}``, heights of the tuning curves of single units.
+        ``{stage: (n,) array}``, heights of the tuning curves of single units; those that are not finite are omitted.
 
     Returns
     -------
     dict
-        ``{(stage, stage): p}``.
+        ``{(stage, stage): p}``; nan if one of the two stages has fewer than two heights.
     """
     tests = {}
     for first, second in combinations(heights, 2):
