@@ -1,4 +1,4 @@
-"""What was computed at checkpoints, remembered within the process, so that analyses do not compute it twice."""
+"""Keep in memory what was computed at checkpoints, so that analyses in the same process do not compute it twice."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from cachetools import LRUCache
 from rnn_maturation.hyperparameters import plain
 from rnn_maturation.model_directory import activity_file, checkpoint_dir
 
-# enough for a run of 370 checkpoints: location means and neuron info of five rules, saccades, decoder scores
+# Enough for a run of 370 checkpoints: location means and neuron info of five rules, saccades, and decoder scores.
 REMEMBERED_BYTES = 500e6
 
 _pickles = LRUCache(REMEMBERED_BYTES, getsizeof=len)
@@ -19,29 +19,32 @@ _lock = Lock()
 
 
 def remembered(compute, what, hp, model_dir, trial_num, rule, *details):
-    """Return ``compute()``, or a copy of what it returned when it was last called for the same thing.
+    """Return ``compute()``, or a copy of its stored result if it was already called with the same arguments.
 
-    The results used least recently are forgotten when all of them together exceed `REMEMBERED_BYTES`. A checkpoint or
-    an activity file that was replaced is another thing: its modification times are part of what is compared.
+    The arguments that are compared are all except `compute`; of `hp`, all but its random generator. The modification
+    times and sizes of the checkpoint and of the activity file are compared too, so that the result is computed again if
+    a file was replaced. When the stored results together exceed `REMEMBERED_BYTES`, those used least recently are
+    removed.
 
     Parameters
     ----------
     compute : callable
-        Takes no arguments; returns something that can be pickled.
+        Function without arguments whose result can be pickled.
     what : str
         Name of the quantity.
     hp : dict
+        Hyperparameters.
     model_dir : str
     trial_num : int
         Trial number of the checkpoint.
     rule : str
     *details : hashable
-        Everything else that the quantity depends on.
+        Everything else on which the quantity depends.
 
     Returns
     -------
     object
-        The caller's own: it may be changed.
+        What is stored is a separate copy, so that the caller may change the returned object.
     """
     where = os.path.abspath(model_dir), int(trial_num), rule
     files = [activity_file(model_dir, trial_num, rule), *checkpoint_dir(model_dir, trial_num).glob("model.ckpt.[di]*")]
@@ -53,11 +56,11 @@ def remembered(compute, what, hp, model_dir, trial_num, rule, *details):
     if found is not None:
         return pickle.loads(found)
     result = compute()
-    with _lock, suppress(ValueError):  # larger than the whole memory: not remembered
+    with _lock, suppress(ValueError):  # a result larger than REMEMBERED_BYTES is not stored
         _pickles[key] = pickle.dumps(result, pickle.HIGHEST_PROTOCOL)
     return result
 
 
 def hp_text(hp):
-    """Return hyper-parameters as a text that identifies them, without the random generator."""
+    """Return the hyperparameters, without the random generator, as a text by which they can be compared."""
     return json.dumps({key: plain(value) for key, value in hp.items() if key != "rng"}, sort_keys=True)

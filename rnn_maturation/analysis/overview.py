@@ -1,4 +1,4 @@
-"""What a run is, and how its performance grew."""
+"""Summarize a run, and show how its performance grew over training."""
 
 import numpy as np
 import pandas as pd
@@ -25,13 +25,13 @@ class GrowthOfPerformance(MappingResult):
     Attributes
     ----------
     data : dict
-        ``{rule: {stage: trial numbers}}``; empty where no checkpoints were chosen.
-    trials : (n,) array
-        Training trials at each evaluation.
+        ``{rule: {stage: trial numbers}}``, the selected checkpoints; empty if none were selected.
+    trials : (n_evaluations,) array
+        Number of training trials at each evaluation.
     curves : dict
-        ``{rule: (n,) array}``, performance (share of correct trials), smoothed if asked for.
+        ``{rule: (n_evaluations,) array}``, performance (fraction of correct trials, 0 to 1), smoothed if requested.
     names : dict
-        ``{rule: name to show}``.
+        ``{rule: name shown in the figure}``.
     """
 
     data: dict
@@ -40,12 +40,13 @@ class GrowthOfPerformance(MappingResult):
     names: dict
 
     def to_frame(self):
-        """Return a table with a row for each rule and evaluation.
+        """Return a table with one row for each rule and evaluation.
 
         Returns
         -------
         pandas.DataFrame
-            Columns rule, trial, performance, and early, mid, mature: whether the checkpoint is in that stage.
+            Columns rule, trial (number of training trials), performance (0 to 1), and early, mid, mature (whether the
+            checkpoint was selected for that stage).
         """
         tables = []
         for rule, curve in self.curves.items():
@@ -56,7 +57,7 @@ class GrowthOfPerformance(MappingResult):
         return pd.concat(tables, ignore_index=True)
 
     def plot(self):
-        """Draw performance against training trials, the chosen checkpoints shaded (Fig. S7).
+        """Draw performance against training trials, with the selected checkpoints shaded (Fig. S7).
 
         Returns
         -------
@@ -77,28 +78,28 @@ def print_basic_info(
     max_trial_num_limit=MAX_STAGE_CHECKPOINTS,
     save=True,
 ):
-    """Print what a run is and draw the growth of performance of each rule (Fig. S7).
+    """Print a summary of a run, and draw the growth of performance for each rule (Fig. S7).
 
     Parameters
     ----------
     hp, log : dict
     model_dir : str
     smooth_growth : bool
-        Draw the curves smoothed with `smooth_window`.
+        Whether to smooth the curves with `smooth_window`.
     smooth_window : int
-        In evaluations, see `stages.smooth`.
+        Width of the smoothing window in evaluations, see `stages.smooth`.
     auto_range_select : bool
-        Choose the checkpoints of each stage, shade and return them.
+        Whether to select the checkpoints of each stage, shade them in the figure, and return them.
     avr_window, perf_margin, max_trial_num_limit
         As in `stages.range_auto_select`.
     save : bool
-        Write the figure.
+        Whether to write the figure.
 
     Returns
     -------
     GrowthOfPerformance or None
-        Can be used as ``{rule: {stage: trial numbers}}``, the stage dict that other analyses take as trial_list; None
-        without `auto_range_select`.
+        Can be used as ``{rule: {stage: trial numbers}}``, the stage dict that other analyses accept as `trial_list`.
+        None if `auto_range_select` is False.
     """
     trials = log["trials"]
     rules = [rule for rule in rule_name if "perf_" + rule in log]
@@ -117,18 +118,18 @@ def print_basic_info(
 
 
 def compute_growth_of_performance(trials, curves, smooth_window=None, ranges=None):
-    """Compute the curves of performance over training.
+    """Compute the performance of each rule over training, smoothed if requested.
 
     Parameters
     ----------
-    trials : (n,) array
-        Training trials at each evaluation.
+    trials : (n_evaluations,) array
+        Number of training trials at each evaluation.
     curves : dict
-        ``{rule: (n,) array}``, performance.
+        ``{rule: (n_evaluations,) array}``, performance (0 to 1).
     smooth_window : int, optional
-        In evaluations, see `stages.smooth`; default: not smoothed.
+        Width of the smoothing window in evaluations, see `stages.smooth`. Default: the curves are not smoothed.
     ranges : dict, optional
-        ``{rule: {stage: trial numbers}}``, the chosen checkpoints.
+        ``{rule: {stage: trial numbers}}``, the selected checkpoints.
 
     Returns
     -------

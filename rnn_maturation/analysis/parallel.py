@@ -1,4 +1,4 @@
-"""Independent pieces of work on all cores, results in order."""
+"""Run independent computations on all cores, with their results in order."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,17 +9,18 @@ from rnn_maturation.cpu import n_cores
 
 
 def in_order(function, items, description=None):
-    """Return the list of function(item), in the order of the items, computed by one thread per core.
+    """Return the list of ``function(item)``, in the order of the items, computed by one thread per core.
 
-    The functions spend their time in TensorFlow, numpy and libsvm, which release Python's lock. Threads therefore
-    fill the cores, without the start-up time and the memory of processes.
+    The functions spend their time in TensorFlow, numpy and libsvm, which release Python's global interpreter lock.
+    Threads therefore use all cores, without the start-up time and the memory of processes.
 
     Parameters
     ----------
     function : callable
+        Function of one item.
     items : iterable
     description : str, optional
-        Shows a progress bar of that name on a terminal.
+        Label of the progress bar that is shown on a terminal. Default: no progress bar.
 
     Returns
     -------
@@ -28,7 +29,8 @@ def in_order(function, items, description=None):
     Raises
     ------
     Exception
-        The first error of the function, as it is. Work that has not begun by then, or by Ctrl-C, is not done.
+        The error of the first item, in the order of the items, for which `function` fails; it is raised unchanged.
+        After an error or Ctrl-C, computations that have not started are canceled.
     """
     items = list(items)
     bar = {"desc": description, "total": len(items), "leave": False, "disable": None if description else True}

@@ -1,4 +1,4 @@
-"""Pages that show single units: activity at each location and polar tuning."""
+"""Draw pages of single units: the activity at each location, and the polar tuning."""
 
 from collections.abc import Mapping
 
@@ -24,7 +24,7 @@ class SampleUnit(Result):
     means : (n_locations, n_time) array
         Mean activity over the trials of each location.
     relative_rates : (n_locations,) array
-        Absolute mean rate in the epoch at each location, divided by its maximum: 0 to 1.
+        Absolute value of the mean rate in the epoch at each location, divided by the largest of them (0 to 1).
     preferred : int
         Index of the preferred location.
     epochs : dict
@@ -32,8 +32,9 @@ class SampleUnit(Result):
     dt : float
         Length of a step in ms.
     stage : str or None
-        Stage of maturation, which gives the color.
+        Stage of maturation, which determines the color.
     title : str
+        Title of the page.
     """
 
     means: np.ndarray
@@ -45,12 +46,13 @@ class SampleUnit(Result):
     title: str = ""
 
     def to_frame(self):
-        """Return a table with a row for each location and step.
+        """Return a table with one row for each location and time step.
 
         Returns
         -------
         pandas.DataFrame
-            Columns location_deg, time_ms, rate, relative_rate (of the location, in the epoch).
+            Columns location_deg, time_ms (from the start of the trial), rate, relative_rate (that of the location in
+            the epoch, the same at all time steps).
         """
         n_locations, n_time = self.means.shape
         degrees = np.arange(n_locations) * 360 / n_locations
@@ -61,7 +63,7 @@ class SampleUnit(Result):
         return table
 
     def plot(self):
-        """Draw the page of the unit (Fig. 3B); without 8 locations, the polar plot alone.
+        """Draw the page of the unit (Fig. 3B), or only the polar plot if there are not 8 locations.
 
         Returns
         -------
@@ -70,7 +72,7 @@ class SampleUnit(Result):
         return figures.sample_unit(self) if len(self.means) == 8 else self.plot_polar()
 
     def plot_polar(self):
-        """Draw the polar tuning alone.
+        """Draw only the polar plot of the tuning.
 
         Returns
         -------
@@ -81,12 +83,12 @@ class SampleUnit(Result):
 
 @labelled
 class SampleUnits(MappingResult):
-    """The units drawn at each checkpoint.
+    """The units that are drawn at each checkpoint.
 
     Attributes
     ----------
     data : dict
-        ``{trial number: list of units}``.
+        ``{trial number: list of unit indices}``.
     pages : dict
         ``{(trial number, unit): SampleUnit}``.
     """
@@ -95,12 +97,12 @@ class SampleUnits(MappingResult):
     pages: dict
 
     def to_frame(self):
-        """Return a table with a row for each checkpoint, unit, location and step.
+        """Return a table with one row for each checkpoint, unit, location and time step.
 
         Returns
         -------
         pandas.DataFrame
-            Columns trial, unit, and those of `SampleUnit.to_frame`.
+            Columns trial (number of training trials), unit, and those of `SampleUnit.to_frame`.
         """
         if not self.pages:
             return pd.DataFrame(columns=["trial", "unit", "location_deg", "time_ms", "rate", "relative_rate"])
@@ -108,11 +110,13 @@ class SampleUnits(MappingResult):
         return pd.concat(tables, names=["trial", "unit", None]).reset_index(["trial", "unit"]).reset_index(drop=True)
 
     def plot(self, trial=None, unit=None):
-        """Draw the page of a unit; default: the first one.
+        """Draw the page of a unit; the default is the first page.
 
         Parameters
         ----------
         trial, unit : int, optional
+            Trial number of the checkpoint, and index of the unit. If only one is given, the first page that matches it
+            is drawn.
 
         Returns
         -------
@@ -121,7 +125,7 @@ class SampleUnits(MappingResult):
         Raises
         ------
         ValueError
-            If no such unit was drawn.
+            If there is no page of this unit at this checkpoint.
         """
         for key, page in self.pages.items():
             if (trial is None or key[0] == trial) and (unit is None or key[1] == unit):
@@ -136,26 +140,29 @@ def sample_neuron_by_trial(hp, log, model_dir, rule, epoch, trial_list, n_type, 
     ----------
     hp, log : dict
     model_dir, rule, epoch : str
-        The tuning is that in the epoch.
+        `epoch` is the epoch in which the units are selective, and for which the tuning is shown.
     trial_list : range, list, tuple, array or stage dict
     n_type : str
-        A type of units, see `generate_neuron_info`.
+        Type of units, see `generate_neuron_info`.
     units : list of int, optional
-        Only these; those that are not of the type at a checkpoint are left out there.
+        Indices of the units to draw. At each checkpoint, those that are not of the type are left out. Default: all
+        units of the type.
     max_units : int, optional
-        At most so many at each checkpoint, the first ones. All units of a type make hundreds of pages.
+        Largest number of units to draw at each checkpoint; the first ones are taken. By default, there is no limit,
+        which can produce hundreds of pages.
     save : bool
-        Write the pages, and the polar plots alone.
+        Whether to write each page, each polar plot in a file of its own, and the neuron_info files that checkpoints
+        lack.
 
     Returns
     -------
     SampleUnits
-        Can be used as ``{trial number: units drawn}``.
+        Can be used as ``{trial number: list of the units drawn}``.
 
     Raises
     ------
     ValueError
-        If the ring does not have 8 units, or the type or epoch is unknown.
+        If there are not 8 locations, if the rule, the epoch or the type of units is unknown, or if a file is damaged.
     FileNotFoundError
         If none of the checkpoints is on disk. If some are missing, one warning names them.
     """
@@ -163,7 +170,10 @@ def sample_neuron_by_trial(hp, log, model_dir, rule, epoch, trial_list, n_type, 
     info = task_info(hp, model_dir, rule)
     check_epochs(info, rule, epoch)
     if len(info["in_loc_set"]) != 8:
-        raise ValueError(f"The pages show 8 locations; {model_dir} has {len(info['in_loc_set'])} (n_eachring).")
+        raise ValueError(
+            f"The pages need exactly 8 stimulus locations, but the network in {model_dir} has "
+            f"{len(info['in_loc_set'])} (n_eachring)."
+        )
     trials = present_trials(model_dir, flat_trials(trial_list, rule), rule)
     stages = trials_by_stage(trial_list if isinstance(trial_list, Mapping) else trials, hp, log, rule)
     infos = neuron_infos(hp, model_dir, trials, rule, epoch, save)
@@ -196,19 +206,22 @@ def compute_sample_unit(activity, locations, unit, epochs, epoch, dt, preferred=
     ----------
     activity : (n_time, n_trials, n_units) array
     locations : (n_trials,) array
-        Location shown in each trial. In ascending order, the locations have the indices 0 … n_locations − 1.
+        Label of the location shown in each trial. The labels in ascending order have the indices 0 … n_locations − 1;
+        the locations are taken to be evenly spaced on a circle.
     unit : int
+        Index of the unit in `activity`.
     epochs : dict
         ``{epoch: (start, end)}`` in steps.
     epoch : str
-        Epoch of the tuning.
+        Epoch for which the tuning is computed.
     dt : float
         Length of a step in ms.
     preferred : int, optional
-        Index of the preferred location; default: that of the highest rate.
+        Index of the preferred location. Default: the location with the highest rate in the epoch.
     stage : str, optional
-        Stage of maturation, which gives the color.
+        Stage of maturation, which determines the color.
     title : str
+        Title of the page.
 
     Returns
     -------
@@ -221,17 +234,19 @@ def compute_sample_unit(activity, locations, unit, epochs, epoch, dt, preferred=
 
 
 def relative_rates(means, steps):
-    """Return the absolute mean rate over some steps at each location, divided by its maximum.
+    """Return the absolute value of the mean rate over some time steps at each location, divided by the largest.
 
     Parameters
     ----------
     means : (n_locations, n_time) array
+        Mean activity of one unit over the trials of each location.
     steps : slice
+        Time steps of the epoch.
 
     Returns
     -------
     (n_locations,) array
-        0 to 1; zeros for a unit that is silent everywhere.
+        Values from 0 to 1; all are zero if the unit is silent at every location.
     """
     rates = np.abs(means[:, steps].mean(axis=1))
     return rates / (np.max(rates) or 1)

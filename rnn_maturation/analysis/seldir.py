@@ -1,4 +1,4 @@
-"""Units that are selective in two tasks, and whether they prefer the same location in both."""
+"""Count the units that are selective in two tasks, and those of them that prefer the same location in both."""
 
 import numpy as np
 import pandas as pd
@@ -16,21 +16,23 @@ from rnn_maturation.task import rule_name
 
 @labelled
 class SharedUnits(TableResult):
-    """Number of units that are selective in two tasks at each checkpoint.
+    """Number of units that are selective in both of two tasks, at each checkpoint.
 
     Attributes
     ----------
     data : pandas.DataFrame
-        Index trial; columns inter (units selective in both tasks), samedir (of those with the same preferred
-        location), diffdir (with different ones); nan without checkpoint.
+        Index trial (number of training trials); columns inter (number of units that are selective in both tasks),
+        samedir (number of those with the same preferred location in both), diffdir (number of those with different
+        preferred locations). A row is nan if its checkpoint is missing.
     title : str
+        Title of the figure.
     """
 
     data: pd.DataFrame
     title: str = ""
 
     def to_frame(self):
-        """Return a table with a row for each checkpoint.
+        """Return a table with one row for each checkpoint.
 
         Returns
         -------
@@ -50,27 +52,31 @@ class SharedUnits(TableResult):
 
 
 def seldir_analysis(model_dir, rule1, epoch1, rule2, epoch2, trial_list, n_types, save=True):
-    """Count the units of given types in both tasks, and those with the same and with different preferred locations.
+    """Count the units that are of given types in both tasks, by whether they prefer the same location in both.
 
     Parameters
     ----------
     model_dir : str
     rule1, epoch1, rule2, epoch2 : str
+        The two tasks, and the epoch of each in which the units are selective.
     trial_list : range, list, tuple, array or stage dict
-        Of a stage dict, the stages of rule1.
+        If it is a stage dict, the stages of `rule1` are used.
     n_types : tuple of str
+        Types of units, see `generate_neuron_info`.
     save : bool
-        Write the figure and beside it the table as xlsx.
+        Whether to write the figure, the table beside it as an xlsx file, and the neuron_info files that checkpoints
+        lack.
 
     Returns
     -------
     SharedUnits
-        Can be used as a pandas.DataFrame: inter, samedir, diffdir (nan without checkpoint); index trial number.
+        Can be used as a pandas.DataFrame with the trial numbers as index and the columns inter, samedir and diffdir;
+        nan if the checkpoint is missing.
 
     Raises
     ------
     ValueError
-        For an unknown rule, epoch or type of units, or a damaged file; the message names it.
+        If a rule, an epoch or a type of units is unknown, or if a file is damaged; the message names it.
     FileNotFoundError
         If none of the checkpoints is on disk. If some are missing, one warning names them.
     """
@@ -98,16 +104,17 @@ def seldir_analysis(model_dir, rule1, epoch1, rule2, epoch2, trial_list, n_types
 
 
 def compute_shared_units(first, second, trials=None, title=""):
-    """Count the units that are selective in two tasks at each checkpoint.
+    """Count the units that are selective in both of two tasks, at each checkpoint.
 
     Parameters
     ----------
     first, second : dict
-        ``{trial number: (units, preferred)}`` of each task: (n_units,) int arrays of units and of the index of their
-        preferred location, see `selectivity.select_units`.
+        ``{trial number: (units, preferred)}`` for each task: (n_units,) int arrays of unit indices and of the index of
+        each unit's preferred location, see `selectivity.select_units`. `second` must have all trial numbers of `first`.
     trials : list of int, optional
-        Rows of the table, also those without checkpoint; default: those of `first`.
+        Trial numbers of the table's rows; those that `first` lacks are nan. Default: the trial numbers of `first`.
     title : str
+        Title of the figure.
 
     Returns
     -------
@@ -121,17 +128,19 @@ def compute_shared_units(first, second, trials=None, title=""):
 
 
 def count_shared(first, second):
-    """Count the units that two selections share.
+    """Count the units that two selections have in common.
 
     Parameters
     ----------
     first, second : (units, preferred)
-        (n_units,) int arrays of units and of the index of their preferred location.
+        (n_units,) int arrays of unit indices and of the index of each unit's preferred location. The number of units
+        may differ between the two selections.
 
     Returns
     -------
     n_shared, n_same, n_different : int
-        Units in both; of those with the same, and with different preferred locations.
+        Number of units in both selections, and the numbers of those with the same and with different preferred
+        locations.
     """
     shared, at_first, at_second = np.intersect1d(first[0], second[0], return_indices=True)
     same = int((first[1][at_first] == second[1][at_second]).sum())

@@ -1,4 +1,4 @@
-"""Which units are active and selective for location, by the published criteria."""
+"""Classify units as active and as selective for location, by the published criteria."""
 
 import numbers
 import warnings
@@ -14,13 +14,14 @@ from rnn_maturation.analysis.conditions import as_list, check_epochs, gen_task_i
 from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.results import MappingResult, labelled
+from rnn_maturation.checks import quoted
 from rnn_maturation.model_directory import load_pickle, neuron_info_file, save_pickle
 from rnn_maturation.stages import flat_trials, present_trials
 from rnn_maturation.task import rule_name
 
 UNIT_TYPES = ("selective_neurons", "active_neurons", "exh_neurons", "inh_neurons", "mix_neurons")
 DEFAULT_TYPES = ("exh_neurons", "mix_neurons")
-CRITERIA = {"norm": True, "annova_p_value": 0.05, "paired_ttest_p": 0.05, "abs_active_thresh": 1e-3}  # the published
+CRITERIA = {"norm": True, "annova_p_value": 0.05, "paired_ttest_p": 0.05, "abs_active_thresh": 1e-3}  # as published
 
 
 def generate_neuron_info(
@@ -36,10 +37,10 @@ def generate_neuron_info(
     recompute=False,
     verbose=True,
 ):
-    """Classify the units of each checkpoint by activity and selectivity; write neuron_info_<rule>_<epoch>.pkl.
+    """Classify the units of each checkpoint by activity and selectivity, and write neuron_info_<rule>_<epoch>.pkl.
 
-    Activity without an H file is computed, used for all epochs, and not kept. `compute_neuron_info` does the same for
-    an array of activity.
+    If a checkpoint has no H file, its activity is computed once for all epochs and not saved. `compute_neuron_info`
+    classifies the units of an array of activity in the same way.
 
     Parameters
     ----------
@@ -50,16 +51,16 @@ def generate_neuron_info(
     trial_list : range, list, tuple, array or stage dict
     rules : list of str
     norm, annova_p_value, paired_ttest_p, abs_active_thresh
-        As for `compute_neuron_info`. The file name does not show them.
+        As for `compute_neuron_info`. The file name does not depend on them.
     recompute : bool
-        Write also files that exist already.
+        Whether to overwrite files that already exist.
     verbose : bool
-        Show a progress bar on a terminal.
+        Whether to show a progress bar on a terminal.
 
     Raises
     ------
     ValueError
-        If the network has no such rule, a rule has no such epoch, or a checkpoint is damaged.
+        If the network was not trained on a rule, if a rule does not have an epoch, or if a file is damaged.
     FileNotFoundError
         If none of the checkpoints is on disk. If some are missing, one warning names them.
     """
@@ -77,7 +78,7 @@ def generate_neuron_info(
 
 
 def neuron_infos(hp, model_dir, trials, rule, epoch, save=True):
-    """Return the neuron info of checkpoints, from its files or computed with the defaults of `generate_neuron_info`.
+    """Return the neuron info of checkpoints, from files or computed with the defaults of `generate_neuron_info`.
 
     Parameters
     ----------
@@ -87,12 +88,12 @@ def neuron_infos(hp, model_dir, trials, rule, epoch, save=True):
         Trial numbers of checkpoints on disk.
     rule, epoch : str
     save : bool
-        Write the files that checkpoints lack.
+        Whether to save the neuron_info of checkpoints that have none.
 
     Returns
     -------
-    {trial number: dict}
-        See `compute_neuron_info`.
+    dict
+        ``{trial number: NeuronInfo or dict}``; see `NeuronInfo.data`.
     """
     if save:
         _write_neuron_infos(hp, model_dir, {rule: trials}, epoch, f"selectivity {rule} {epoch}")
@@ -106,12 +107,14 @@ def neuron_infos(hp, model_dir, trials, rule, epoch, save=True):
 
 
 def _write_neuron_infos(hp, model_dir, trials_of_rules, epochs, description, recompute=False, **criteria):
-    """Write the neuron_info files that checkpoints ({rule: trial numbers}) lack, or all of them.
+    """Write the neuron_info files that are missing, or all of them if `recompute` is True.
+
+    `trials_of_rules` is ``{rule: trial numbers}``.
 
     Returns
     -------
     int
-        Number of active units, over all checkpoints written, without a normalized rate at some location.
+        Number of active units that have no normalized rate at one or more locations, summed over the files written.
     """
     work = {}  # {(trial number, rule): {epoch: file}}
     for rule, trials in trials_of_rules.items():
@@ -135,9 +138,9 @@ def _write_neuron_infos(hp, model_dir, trials_of_rules, epochs, description, rec
 
 
 def checkpoint_summary(hp, model_dir, trial_num, rule, activity=None, conditions=None, **criteria):
-    """Return the location means and the neuron info of all epochs at a checkpoint.
+    """Return the mean activity at each location, and the neuron info of all epochs, at a checkpoint.
 
-    Both are remembered. The activity is obtained at most once, and only where one of them is not.
+    Both are kept in memory. The activity is obtained at most once, and only if one of them is not yet in memory.
 
     Parameters
     ----------
@@ -146,15 +149,19 @@ def checkpoint_summary(hp, model_dir, trial_num, rule, activity=None, conditions
     trial_num : int
     rule : str
     activity : (n_time, n_trials, n_units) array, optional
-        Activity of this checkpoint, where it is at hand; default: `Get_H`.
+        Activity at this checkpoint, if the caller already has it; default: from `Get_H`.
     conditions : dict, optional
-        'in_loc' (n_trials,) and 'epoch_info' {epoch: (start, end)} in steps; default: from task_info.pkl.
+        'in_loc', the (n_trials,) location indices, and 'epoch_info', ``{epoch: (start, end)}`` in steps; default: from
+        task_info.pkl.
     **criteria
-        Those of `compute_neuron_info` that are not the published ones.
+        Arguments of `compute_neuron_info` that differ from the published criteria.
 
     Returns
     -------
-    (n_locations, n_time, n_units) array, {epoch: NeuronInfo}
+    means : (n_locations, n_time, n_units) array
+        Mean activity over the trials of each location.
+    infos : dict
+        ``{epoch: NeuronInfo}``.
     """
     info = task_info(hp, model_dir, rule) if conditions is None else conditions
     locations, epochs = np.asarray(info["in_loc"]), info["epoch_info"]
@@ -171,11 +178,11 @@ def checkpoint_summary(hp, model_dir, trial_num, rule, activity=None, conditions
 
 
 def warn_of_zero_fixation(n_units):
-    """Warn once that `n_units` units, if any, could not be normalized."""
+    """Warn that `n_units` units could not be normalized, unless the number is zero."""
     if n_units:
         warnings.warn(
-            f"{n_units} units (counted at every checkpoint) have a fixation rate of zero at a location: their "
-            "normalized activity there is nan and is left out of means. norm=False uses absolute rates.",
+            f"{n_units} units (counted once per checkpoint) have a fixation rate of zero at a location or more. Their "
+            "normalized activity there is nan and is left out of means. Use norm=False for absolute rates.",
             stacklevel=3,
         )
 
@@ -192,7 +199,7 @@ def load_neuron_info(model_dir, trial_num, rule, epoch):
     Returns
     -------
     dict
-        As `NeuronInfo.data`.
+        As described for `NeuronInfo.data`.
 
     Raises
     ------
@@ -205,7 +212,7 @@ def load_neuron_info(model_dir, trial_num, rule, epoch):
     neuron_info = load_pickle(file)
     try:
         n_units, n_locations = neuron_info["firerate_loc_order"].shape
-        is_sound = all(  # units and locations are among those that it has means of
+        is_sound = all(  # the indices of units and locations fit the array of means
             isinstance(unit, numbers.Integral)
             and isinstance(where, numbers.Integral)
             and 0 <= unit < n_units
@@ -217,12 +224,12 @@ def load_neuron_info(model_dir, trial_num, rule, epoch):
     except (TypeError, KeyError, ValueError, AttributeError):
         is_sound = False
     if not is_sound:
-        raise ValueError(f"{file} is not a neuron_info file of this program. Delete it; it is then computed again.")
+        raise ValueError(f"{file} is not a valid neuron_info file. Delete it, and it will be computed again.")
     return neuron_info
 
 
 def select_units(neuron_info, n_types):
-    """Return the units of the given types, each once, in ascending order, and their preferred locations.
+    """Return the units of the given types, each of them once and in ascending order, and their preferred locations.
 
     Parameters
     ----------
@@ -232,13 +239,13 @@ def select_units(neuron_info, n_types):
 
     Returns
     -------
-    units, locations : (n,) int arrays
-        Locations are indices.
+    units, locations : (n_units,) int arrays
+        Indices of the units, and the index of each unit's preferred location.
 
     Raises
     ------
     ValueError
-        If a type is unknown.
+        If a type is unknown, or if `n_types` is empty.
     """
     chosen = {unit: where for kind in check_types(n_types) for unit, _, where in neuron_info[kind]}
     units = np.array(sorted(chosen), dtype=int)
@@ -246,11 +253,12 @@ def select_units(neuron_info, n_types):
 
 
 def check_types(n_types):
-    """Return the unit types as a list; raise a ValueError if one is unknown."""
+    """Return the unit types as a list; raise a ValueError if one is unknown or there are none."""
     types = as_list(n_types)
     unknown = [kind for kind in types if kind not in UNIT_TYPES]
     if unknown or not types:
-        raise ValueError(f"Unknown unit type {unknown}: choose from {', '.join(UNIT_TYPES)}.")
+        problem = f"Unknown unit type {quoted(unknown)}" if unknown else "n_types is empty"
+        raise ValueError(f"{problem}: choose from {', '.join(UNIT_TYPES)}.")
     return types
 
 
@@ -264,14 +272,16 @@ class NeuronInfo(MappingResult):
     Attributes
     ----------
     data : dict
-        selective_neurons, active_neurons, exh_neurons, inh_neurons, mix_neurons: lists of (unit, p of the analysis of
-        variance or None, index of the location with the highest rate); firerate_loc_order: (n_units, n_locations)
-        array of location means, nan where a unit could not be normalized.
+        'selective_neurons', 'active_neurons', 'exh_neurons', 'inh_neurons', 'mix_neurons': lists of (index of the unit,
+        p-value of the analysis of variance, or None for 'active_neurons', index of the location with the highest mean
+        rate); 'firerate_loc_order': (n_units, n_locations) array of the mean rates in the epoch, nan where a unit could
+        not be normalized.
     norm : bool
-        Whether the location means are rate / fixation rate − 1, else the rate.
+        Whether the mean rates are rate / fixation rate − 1 (True) or absolute rates (False).
     epoch : str
         Epoch in which selectivity was tested.
     title : str
+        Title of the figure.
     """
 
     data: dict
@@ -280,14 +290,13 @@ class NeuronInfo(MappingResult):
     title: str = ""
 
     def to_frame(self):
-        """Return a table with a row for each unit.
+        """Return a table with one row for each unit.
 
         Returns
         -------
         pandas.DataFrame
-            Columns unit; active; type ('exh', 'inh', 'mix', or None where the unit is not selective); p of the
-            analysis of variance (nan where the unit is not selective); preferred_location (index);
-            rate_at_<index of the location>.
+            Columns unit; active; type ('exh', 'inh', 'mix', or None if the unit is not selective); p, of the analysis
+            of variance (nan if the unit is not selective); preferred_location (index); rate_at_<index of the location>.
         """
         rates = self.data["firerate_loc_order"]
         table = pd.DataFrame({"unit": np.arange(len(rates)), "active": False, "type": None, "p": np.nan})
@@ -299,7 +308,7 @@ class NeuronInfo(MappingResult):
         return table.join(pd.DataFrame(rates, columns=[f"rate_at_{where}" for where in range(rates.shape[1])]))
 
     def plot(self):
-        """Draw the location means of the selective units, sorted by type and preferred location.
+        """Draw the mean rates of the selective units at each location, sorted by type and preferred location.
 
         Returns
         -------
@@ -321,33 +330,35 @@ def compute_neuron_info(
 ):
     """Classify units by activity and selectivity for location.
 
-    A unit is active if its largest location-mean rate in the epoch exceeds `abs_active_thresh` and, at one location at
-    least, its rate in fixation differs from that in stim1 (whatever the epoch is, as published). It is selective if it
-    is active and its rate in the epoch differs between locations. A selective unit is inhibited if all its location
-    means of the normalized rate (rate / fixation rate at the location − 1) are below zero, excited if none is, else
-    mixed.
+    A unit is active if two conditions hold: its mean rate in the epoch exceeds `abs_active_thresh` at one location or
+    more, and its rate in fix1 differs from that in stim1 at one location or more (in stim1 for every `epoch`, as
+    published). A unit is selective if it is active and its rate in the epoch differs between locations. The normalized
+    rate is rate / fixation rate at the location − 1. A selective unit is inhibited if its mean normalized rate is below
+    zero at all locations, excited if it is below zero at none, and otherwise mixed. Locations at which the fixation
+    rate is zero are ignored here.
 
     Parameters
     ----------
     activity : (n_time, n_trials, n_units) array
         Firing rates of a network or of recorded neurons.
     locations : (n_trials,) array
-        Label of the location shown in each trial. Results give its rank among the labels, which is the label itself
-        where labels are 0, 1, …
-    epochs : {epoch: (start, end)}
-        In steps, with fix1, stim1 and `epoch`; None is the beginning or the end of the trial.
+        Label of the location shown in each trial. The index of a location in the result is the rank of its label in
+        ascending order, which is the label itself if the labels are 0, 1, 2, …
+    epochs : dict
+        ``{epoch: (start, end)}`` in steps; must contain 'fix1', 'stim1' and `epoch`. None stands for the beginning or
+        the end of the trial.
     epoch : str
         Epoch in which selectivity is tested.
     norm : bool
-        Test and report normalized rates, else absolute ones.
+        Whether to test and report normalized rates (True) or absolute rates (False).
     annova_p_value : float
         Significance level of the one-way analysis of variance over locations.
     paired_ttest_p : float
         Significance level of the paired t-test between fixation and stim1.
     abs_active_thresh : float
-        Rate, in the unit of `activity`.
+        Rate that active units exceed, in the units of `activity`.
     title : str
-        Of the figure.
+        Title of the figure.
 
     Returns
     -------
@@ -356,7 +367,7 @@ def compute_neuron_info(
     Raises
     ------
     ValueError
-        If the shapes of activity and locations do not agree, or an epoch is not in `epochs`.
+        If the shapes of `activity` and `locations` do not match, or if `epochs` lacks a required epoch.
     """
     activity, locations = np.asarray(activity), np.asarray(locations)
     if activity.ndim != 3 or locations.shape != activity.shape[1:2]:
@@ -394,44 +405,49 @@ def compute_neuron_info(
 
 
 def _preferred(means):
-    """Return the index of the location with the highest mean of each unit; means (n_locations, n_units)."""
+    """Return the index of the location with the highest mean for each unit; `means` is (n_locations, n_units)."""
     return np.where(np.isnan(means), -np.inf, means).argmax(axis=0)
 
 
 def trial_rates(activity, steps):
-    """Return the mean over the steps (start, end) of each trial: (n_trials, n_units); nan where it is not finite."""
+    """Return the mean over the steps (start, end) in each trial, (n_trials, n_units); nan where it is not finite."""
     rates = activity[slice(*steps)].mean(axis=0, dtype=np.float64)
     return np.where(np.isfinite(rates), rates, np.nan)
 
 
 def _location_means(rates, locations):
-    """Return the mean over each location's trials, (n_locations, n_units); a unit with a nan is nan everywhere."""
+    """Return the mean over the trials of each location, (n_locations, n_units).
+
+    A unit that is nan in one trial or more is nan at all locations.
+    """
     _, first, group = np.unique(locations, return_index=True, return_inverse=True)
-    some = rates[first]  # deviations from one of its trials: the mean of equal rates, also of zeros, is exact
+    some = rates[first]  # averaging the deviations from one trial makes the mean of equal rates, also of zeros, exact
     return some + averaging_matrix(locations) @ (rates - some[group])
 
 
 def normalize(rates, levels):
-    """Return rate / level − 1, and nan where the level is zero."""
+    """Return `rates` / `levels` − 1, where `levels` are the fixation rates; nan where a fixation rate is zero."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(levels == 0, np.nan, rates / levels - 1)
 
 
 def one_way_anova(rates, groups):
-    """Compute a one-way analysis of variance for every unit at once.
+    """Compute a one-way analysis of variance for all units at once.
 
-    Trials that are nan or infinite are left out, unit by unit. The results are those of statsmodels' anova_lm of
-    ols('rate ~ C(group)'); p-values agree to 1e-9 relative.
+    Trials in which a unit's rate is nan or infinite are left out for this unit. The results are those of anova_lm of
+    statsmodels for ols('rate ~ C(group)'); the p-values agree with a relative tolerance of 1e-9.
 
     Parameters
     ----------
     rates : (n_trials, n_units) array
     groups : (n_trials,) array
+        Label of the group of each trial.
 
     Returns
     -------
     F, p : (n_units,) float64 arrays
-        nan for a unit that is constant, or has fewer than two groups or no more trials than groups.
+        nan if the unit's rate is the same in all trials, if there are fewer than two groups, or if there are no more
+        trials than groups.
     """
     valid = np.isfinite(rates)
     index = np.unique(groups, return_inverse=True)[1]
@@ -449,19 +465,20 @@ def one_way_anova(rates, groups):
 
 
 def paired_ttest(before, after, groups):
-    """Compute a two-sided paired t-test for every unit within every group of trials at once.
+    """Compute two-sided paired t-tests for all units and groups of trials at once.
 
-    The results are those of scipy.stats.ttest_rel of each unit and group.
+    The results are those of scipy.stats.ttest_rel for each unit and group.
 
     Parameters
     ----------
     before, after : (n_trials, n_units) arrays
     groups : (n_trials,) array
+        Label of the group of each trial.
 
     Returns
     -------
     t, p : (n_groups, n_units) float64 arrays
-        Groups in ascending order; nan where all differences are zero or there is only one trial.
+        Groups in ascending order of the labels; nan if all differences are zero or if the group has only one trial.
     """
     index, counts = np.unique(groups, return_inverse=True, return_counts=True)[1:]
     members = np.arange(len(counts))[:, None] == index

@@ -271,7 +271,7 @@ def test_a_neuron_info_that_cannot_be_used_is_named(run, trials, forged):
     file = neuron_info_file(model_dir, trials[0], "odr", "stim1")
     generate_neuron_info(hp, model_dir, ["stim1"], trials[:1], ["odr"], verbose=False)
     save_pickle(file, {**load_neuron_info(model_dir, trials[0], "odr", "stim1"), **forged})
-    with pytest.raises(ValueError, match="neuron_info_odr_stim1.pkl is not a neuron_info file of this program. Delete"):
+    with pytest.raises(ValueError, match="neuron_info_odr_stim1.pkl is not a valid neuron_info file. Delete"):
         load_neuron_info(model_dir, trials[0], "odr", "stim1")
 
 
