@@ -51,7 +51,8 @@ def generate_neuron_info(
     trial_list : range, list, tuple, array or stage dict
     rules : list of str
     norm, annova_p_value, paired_ttest_p, abs_active_thresh
-        As for `compute_neuron_info`. The file name does not depend on them.
+        As for `compute_neuron_info`. The file does not record them: without `recompute`, an existing file is kept even
+        if other values were used for it.
     recompute : bool
         Whether to overwrite files that already exist.
     verbose : bool
@@ -181,8 +182,8 @@ def warn_of_zero_fixation(n_units):
     """Warn that `n_units` units could not be normalized, unless the number is zero."""
     if n_units:
         warnings.warn(
-            f"{n_units} units (counted once per checkpoint) have a fixation rate of zero at a location or more. Their "
-            "normalized activity there is nan and is left out of means. Use norm=False for absolute rates.",
+            f"{n_units} units (counted once per checkpoint) have a fixation rate of zero at one or more locations. "
+            "Their normalized activity there is nan and is left out of means. Use norm=False for absolute rates.",
             stacklevel=3,
         )
 
