@@ -1,4 +1,4 @@
-"""Cross-temporal decoding: which location was shown, read at one time by a classifier trained at another."""
+"""Cross-temporal decoding: classifiers trained on activity at one time decode the location at all times."""
 
 from itertools import combinations
 from pathlib import Path
@@ -15,32 +15,34 @@ from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.recorded import artificial_trials, load_recorded_trials
 from rnn_maturation.analysis.results import TableResult, labelled
-from rnn_maturation.checks import check_whole_number
+from rnn_maturation.checks import check_whole_number, quoted
 from rnn_maturation.model_directory import figure_dir
 from rnn_maturation.task import rule_name
 
-SPLIT_SEED = 0  # of the random splits and artificial trials of recorded neurons: the same in every call
+SPLIT_SEED = 0  # seeds random splits and artificial trials of recorded neurons, so that every call draws the same
 
 
 @labelled
 class DecoderResult(TableResult):
     """Share of trials whose location is decoded correctly, for every training window and tested window.
 
-    It can be used as the pandas.DataFrame that the original returned.
+    It can be used like the pandas.DataFrame that the original function returned.
 
     Attributes
     ----------
     data : pandas.DataFrame
-        Scores, row = training window, column = tested window; labels: start of the window in s, as text.
+        Scores (0 to 1); rows are training windows, columns tested windows. The labels are the start times of the
+        windows in s, as text.
     dt : float
-        Length of a step in ms.
+        Duration of a time step in ms.
     window_size, stride : int
-        Steps over which activity is averaged, and between the starts of windows.
+        Length of a window, and distance between the starts of successive windows, in steps.
     chance : float
-        Score of guessing, 1 / number of locations.
+        Expected score of a random guess, 1 / number of locations.
     epochs : dict or None
-        {epoch: (start, end)} in steps.
+        {epoch: (start, end)} in steps; None if unknown.
     title : str
+        Start of the figure's title.
     """
 
     data: pd.DataFrame
@@ -52,12 +54,12 @@ class DecoderResult(TableResult):
     title: str = ""
 
     def to_frame(self):
-        """Return a table with a row for each pair of windows.
+        """Return a table with one row for each pair of training window and tested window.
 
         Returns
         -------
         pandas.DataFrame
-            Columns training_start_ms, tested_start_ms (start of the window), share_correct.
+            Columns training_start_ms and tested_start_ms (start times of the two windows), share_correct (0 to 1).
         """
         scores = self.data.to_numpy()
         start_ms = np.arange(len(scores)) * self.stride * self.dt
@@ -92,7 +94,9 @@ def Decoder_analysis(
     holdout="original",
     save=True,
 ):
-    """Decode the shown location from activity at one time with classifiers trained at another (Fig. S5E).
+    """Decode the stimulus location in every time window with classifiers trained in every window (Fig. S5E).
+
+    A task with several stimuli is decoded by the location of the first one.
 
     Parameters
     ----------
@@ -101,15 +105,16 @@ def Decoder_analysis(
     trial_num : int
     rule : str
     task_mode : str
-        Mode of `task.generate_trials`, see `Get_H`.
+        Mode of `task.generate_trials`; see `Get_H`.
     window_size, stride : int
-        Steps over which activity is averaged, and between the starts of windows.
+        Length of a window, and distance between the starts of successive windows, in steps.
     test_num : int
-        Number of trials of each location that are held out.
+        Number of trials per location that are held out together.
     holdout : 'original' or 'everywhere'
-        See `cross_temporal_scores`: as published, where the scores off the diagonal are too high, or leak-free.
+        'original': as published; the scores off the diagonal are too high. 'everywhere': no tested trial was used for
+        training. See `cross_temporal_scores`.
     save : bool
-        Write the figure.
+        Whether to write the figure.
 
     Returns
     -------
@@ -118,9 +123,10 @@ def Decoder_analysis(
     Raises
     ------
     ValueError
-        If the network has no such rule, or windows or held-out trials are impossible.
+        If the rule is not in the network's rule set, `holdout` is unknown, or `window_size`, `stride` or `test_num` is
+        out of range.
     FileNotFoundError
-        If there is no such checkpoint.
+        If the checkpoint does not exist.
     """
     info = task_info(hp, model_dir, rule)
     check_holdout(holdout)
@@ -155,29 +161,30 @@ def realneuron_Decoder_analysis(
     holdout="original",
     save=True,
 ):
-    """Decode the shown location from recorded neurons, as `Decoder_analysis` does.
+    """Decode the stimulus location from the activity of recorded neurons, in every window as `Decoder_analysis` does.
 
     Parameters
     ----------
     neuron_file : str
-        See `recorded.load_recorded_trials`.
+        File in the format that `recorded.load_recorded_trials` reads.
     test_size : float
-        Used with holdout='everywhere' only: the share of the trials that a split holds out. As published, it is
-        accepted and not used otherwise.
+        Share of the trials that each random split holds out with holdout='everywhere'. With holdout='original' it has
+        no effect, as in the published code.
     test_num : int
-        Number of trials of each location that are held out; with holdout='everywhere' the number of random splits.
+        With holdout='original', the number of trials per location that are held out; with holdout='everywhere', the
+        number of random splits.
     time_len, loc_num, trial_per_loc : int
-        Layout of the file.
+        Layout of the file: steps per trial, number of locations, and trials per location.
     dt : float
-        Length of a step in ms.
+        Duration of a time step in ms.
     window_size, stride : int
-        In steps.
+        Length of a window, and distance between the starts of successive windows, in steps.
     artifact_trial_num_per_loc : int
-        Number of artificial trials of each location, see `recorded.artificial_trials`.
+        Number of artificial trials that are added per location; see `recorded.artificial_trials`.
     holdout : 'original' or 'everywhere'
         See `compute_recorded_decoder_scores`.
     save : bool
-        Write the figure.
+        Whether to write the figure, to figure/ in the current folder.
 
     Returns
     -------
@@ -186,9 +193,10 @@ def realneuron_Decoder_analysis(
     Raises
     ------
     ValueError
-        If the file has another layout, or windows or held-out trials are impossible.
+        If the file has another layout, `holdout` is unknown, or `window_size`, `stride`, `test_num` or `test_size` is
+        out of range.
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     """
     check_holdout(holdout)
     trials = load_recorded_trials(neuron_file, time_len, trial_per_loc, loc_num)
@@ -211,25 +219,26 @@ def realneuron_Decoder_analysis(
 def compute_decoder_scores(
     activity, locations, dt, window_size=2, stride=1, test_num=2, holdout="original", epochs=None, title=""
 ):
-    """Decode the location of each trial at one time with classifiers trained at another.
+    """Decode the location of each trial in every time window with classifiers trained in every window.
 
     Parameters
     ----------
     activity : (n_time, n_trials, n_units) array
-        Firing rates of a network or of neurons recorded together.
+        Firing rates of a network's units, or of neurons recorded simultaneously.
     locations : (n_trials,) array
         Label of the location in each trial.
     dt : float
-        Length of a step in ms.
+        Duration of a time step in ms.
     window_size, stride : int
-        Steps over which activity is averaged, and between the starts of windows.
+        Length of a window, and distance between the starts of successive windows, in steps.
     test_num : int
-        Number of trials of each location that are held out together.
+        Number of trials per location that are held out together.
     holdout : 'original' or 'everywhere'
         See `cross_temporal_scores`.
     epochs : dict, optional
         {epoch: (start, end)} in steps, for the figure.
     title : str
+        Start of the figure's title.
 
     Returns
     -------
@@ -238,7 +247,7 @@ def compute_decoder_scores(
     Raises
     ------
     ValueError
-        If windows or held-out trials are impossible.
+        If `holdout` is unknown, or `window_size`, `stride` or `test_num` is out of range.
     """
     rates = window_rates(activity, window_size, stride)
     scores = cross_temporal_scores(rates, np.asarray(locations), test_num, holdout)
@@ -258,33 +267,38 @@ def compute_recorded_decoder_scores(
     epochs=None,
     title="",
 ):
-    """Decode the location of recorded trials: rates standardized in each window, scores of held-out trials only.
+    """Decode the location of recorded trials from rates that are standardized in each window.
+
+    Only trials that are held out from training in all windows are scored.
 
     Parameters
     ----------
     activity : (n_time, n_trials, n_units) array
-        Firing rates.
+        Firing rates of recorded neurons.
     locations : (n_trials,) array
         Label of the location in each trial.
     dt : float
-        Length of a step in ms.
+        Duration of a time step in ms.
     window_size, stride : int
-        In steps.
+        Length of a window, and distance between the starts of successive windows, in steps.
     test_num : int
-        'original': number of trials of each location that are held out. 'everywhere': number of random splits.
+        With holdout='original', the number of trials per location that are held out; with holdout='everywhere', the
+        number of random splits.
     test_size : float
-        Share of the trials that a split holds out ('everywhere' only).
+        Share of the trials that each random split holds out; used only with holdout='everywhere'.
     n_artificial : int
-        Number of artificial trials of each location that are added, see `recorded.artificial_trials`.
+        Number of artificial trials that are added per location; see `recorded.artificial_trials`.
     holdout : 'original' or 'everywhere'
-        'original', as published: the first `test_num` trials of each location are held out at all windows. Rates are
-        standardized, and artificial trials drawn, over all trials, the held-out ones included: scores with artificial
-        trials are too high. Artificial trials come after the real ones of their location, so none of them is held out
-        as long as `test_num` is at most the number of real ones. 'everywhere': mean over random splits, stratified by
-        location, in which artificial trials are drawn, and rates standardized, over the training trials only.
+        'original', as published: the first `test_num` trials of each location are held out in all windows. The
+        held-out trials are nevertheless included when rates are standardized and artificial trials are drawn, so that
+        scores with artificial trials are too high. Artificial trials follow the real ones, so that none of them is
+        held out unless `test_num` exceeds the number of real trials of a location. 'everywhere': the mean over random
+        splits, stratified by location; artificial trials are drawn from the training trials only, and rates are
+        standardized by the training trials and their artificial trials only.
     epochs : dict, optional
         {epoch: (start, end)} in steps, for the figure.
     title : str
+        Start of the figure's title.
 
     Returns
     -------
@@ -293,7 +307,7 @@ def compute_recorded_decoder_scores(
     Raises
     ------
     ValueError
-        If windows or held-out trials are impossible.
+        If `holdout` is unknown, or `window_size`, `stride`, `test_num` or `test_size` is out of range.
     """
     check_holdout(holdout)
     rates, where = window_rates(activity, window_size, stride), np.asarray(locations)
@@ -314,8 +328,8 @@ def compute_recorded_decoder_scores(
         n_locations = len(np.unique(where))
         if not n_locations <= test_size * len(where) <= len(where) - n_locations:
             raise ValueError(
-                f"test_size {test_size} of {len(where)} trials must hold out, and leave for training, at least one "
-                f"trial of each of the {n_locations} locations."
+                f"test_size must be such that at least {n_locations} of the {len(where)} trials (one per location) are "
+                f"held out and at least {n_locations} are left for training; got {quoted(test_size)}."
             )
         of_split = []
         splits = StratifiedShuffleSplit(test_num, test_size=test_size, random_state=SPLIT_SEED)
@@ -330,7 +344,7 @@ def compute_recorded_decoder_scores(
 
 
 def _standardized(rates, reference):
-    """Return rates (n_windows, n_trials, n_units) with the mean 0 and deviation 1 of the reference's trials."""
+    """Return rates (n_windows, n_trials, n_units) as z-scores by the trials of `reference`, per window and unit."""
     deviations = reference.std(axis=1, keepdims=True)
     return (rates - reference.mean(axis=1, keepdims=True)) / np.where(deviations > 0, deviations, 1)
 
@@ -342,51 +356,60 @@ def _labelled_scores(scores, locations, dt, window_size, stride, epochs, title):
 
 
 def window_rates(activity, window_size, stride):
-    """Return the mean activity in sliding windows.
+    """Return the mean activity in each sliding window.
 
     Parameters
     ----------
     activity : (n_time, ...) array
     window_size, stride : int
-        Steps over which activity is averaged, and between the starts of windows.
+        Length of a window, and distance between the starts of successive windows, in steps.
 
     Returns
     -------
     (n_windows, ...) array
-        n_windows is (n_time - window_size) // stride + 1.
+        Here n_windows = (n_time - window_size) // stride + 1.
 
     Raises
     ------
     ValueError
-        If a window is longer than the trial, or window or stride are less than one step.
+        If `window_size` is longer than the trial, or `window_size` or `stride` is less than one step.
     """
     n_time = len(activity)
     if not 1 <= window_size <= n_time or stride < 1:
-        raise ValueError(f"window_size must be 1 to {n_time} steps and stride at least 1, got {window_size}, {stride}")
+        raise ValueError(
+            f"window_size must be 1 to {n_time} steps and stride must be at least 1 step; got "
+            f"window_size={quoted(window_size)} and stride={quoted(stride)}."
+        )
     return np.stack([activity[i : i + window_size].mean(axis=0) for i in range(0, n_time - window_size + 1, stride)])
 
 
 def location_folds(locations, test_num):
-    """Return the trials held out in each fold: the first `test_num` trials of every location, the next ones, and so on.
+    """Return which trials each fold holds out: successive groups of `test_num` trials of every location.
 
     Parameters
     ----------
     locations : (n_trials,) array
+        Label of the location in each trial.
     test_num : int
-        Trials of each location in a fold. Trials left over after the last whole fold are never held out.
+        Number of held-out trials per location and fold. Trials left over after the last complete fold are never held
+        out.
 
     Returns
     -------
     (n_folds, n_trials) array of bool
+        True for held-out trials.
 
     Raises
     ------
     ValueError
-        If a location would have no trial left to train on.
+        If `test_num` is less than 1, or would leave a location without a training trial.
     """
     fewest = min(np.count_nonzero(locations == location) for location in np.unique(locations))
     if not 1 <= test_num < fewest:
-        raise ValueError(f"test_num must be 1 to {fewest - 1} (a location has {fewest} trials), got {test_num}")
+        raise ValueError(
+            f"test_num must be 1 to {fewest - 1}, because a location has only {fewest} trials and at least one of them "
+            f"must be left for training; got {quoted(test_num)}."
+        )
     held_out = np.zeros((fewest // test_num, len(locations)), dtype=bool)
     for location in np.unique(locations):
         trials = np.flatnonzero(locations == location)
@@ -396,29 +419,38 @@ def location_folds(locations, test_num):
 
 
 def cross_temporal_scores(rates, locations, test_num=2, holdout="original", folds=None):
-    """Compute the share of trials decoded correctly, for every training window and tested window.
+    """Compute the share of correctly decoded trials for every pair of training window and tested window.
 
     Parameters
     ----------
     rates : (n_windows, n_trials, n_units) array
+        Mean activity in each window, as `window_rates` returns it.
     locations : (n_trials,) array
-        Label of each trial.
+        Label of the location in each trial.
     test_num : int
-        Trials of each location that are held out together.
+        Number of trials per location that are held out together; not used if `folds` is given.
     holdout : 'original' or 'everywhere'
-        'original', as published: one fold; the first `test_num` trials of each location are left out of the training
-        and scored at the training window; at all other windows all trials are scored, including those trained on, so
-        that off-diagonal scores are too high. 'everywhere': every trial is held out once, in the same stratified
-        folds at all windows, and scored only by classifiers that were not trained on it at any time.
+        'original', as published: there is one fold. The first `test_num` trials of each location are held out from
+        training, and only they are scored in the training window. In all other windows all trials are scored,
+        including the training trials, so that the scores off the diagonal are too high. 'everywhere': all windows have
+        the same folds, stratified by location. A trial is scored only in its own fold, by classifiers that were not
+        trained on it in any window.
     folds : (n_folds, n_trials) array of bool, optional
-        Trials held out in each fold; default: those of `location_folds`, with 'original' the first fold alone.
+        Trials that are held out in each fold. Default: the folds of `location_folds`; only the first one with
+        'original'.
 
     Returns
     -------
-    (n_windows, n_windows) array, row = training window, column = tested window
+    (n_windows, n_windows) array
+        Shares from 0 to 1; rows are training windows, columns tested windows.
+
+    Raises
+    ------
+    ValueError
+        If `holdout` is unknown, or `test_num` is out of range.
     """
     check_holdout(holdout)
-    elsewhere_all = holdout == "original"  # whether all trials are scored at windows other than the training window
+    elsewhere_all = holdout == "original"  # all trials are scored outside the training window
     if folds is None:
         folds = location_folds(locations, test_num)[: 1 if elsewhere_all else None]
     rates = np.asarray(rates, dtype=np.float64)
@@ -441,18 +473,19 @@ def cross_temporal_scores(rates, locations, test_num=2, holdout="original", fold
 def check_holdout(holdout):
     """Raise a ValueError if `holdout` is neither 'original' nor 'everywhere'."""
     if holdout not in ("original", "everywhere"):
-        raise ValueError(f"holdout must be 'original' or 'everywhere', got {holdout!r}")
+        raise ValueError(f"holdout must be 'original' or 'everywhere', got {quoted(holdout)}.")
 
 
 def fit_classifier(features, labels):
-    """Fit scikit-learn's default SVC.
+    """Fit a support vector classifier with scikit-learn's default settings.
 
-    gamma='scale' is given as the number that it stands for, because `predict` needs it.
+    The default gamma='scale' is passed as the number it stands for, because `predict` needs that number.
 
     Parameters
     ----------
     features : (n_trials, n_units) array
     labels : (n_trials,) array
+        Label of the location in each trial.
 
     Returns
     -------
@@ -463,16 +496,18 @@ def fit_classifier(features, labels):
 
 
 def predict(model, training, features):
-    """Predict labels with a classifier of `fit_classifier`; the same labels as ``model.predict`` gives.
+    """Predict the labels that ``model.predict`` would return, for all windows at once.
 
-    libsvm evaluates the kernel pair by pair; here one matrix product serves all windows. The votes of the pairwise
-    classifiers are counted as in libsvm: ties go to the class that comes first.
+    libsvm evaluates the kernel separately for each pair of a support vector and a sample; here one matrix product
+    gives all values. The votes of the one-versus-one classifiers are counted as in libsvm: a tie goes to the class
+    that comes first in ``model.classes_``.
 
     Parameters
     ----------
     model : sklearn.svm.SVC
+        As `fit_classifier` returns it.
     training : (n_trials, n_units) array
-        What the model was fitted to.
+        Features to which the model was fitted.
     features : (..., n_units) array
 
     Returns
@@ -486,7 +521,7 @@ def predict(model, training, features):
     kernel -= gamma * np.einsum("ij,ij->i", flat, flat)
     np.exp(kernel, out=kernel)
 
-    # weights (n_pairs, n_support) of the one-against-one classifiers
+    # weights (n_pairs, n_support) of the support vectors in the one-versus-one classifiers
     pairs = list(combinations(range(len(model.classes_)), 2))
     ends = np.cumsum(model.n_support_)
     of_class = [slice(end - count, end) for end, count in zip(ends, model.n_support_, strict=True)]
@@ -494,7 +529,7 @@ def predict(model, training, features):
     for row, (first, second) in enumerate(pairs):
         weights[row, of_class[first]] = model.dual_coef_[second - 1, of_class[first]]
         weights[row, of_class[second]] = model.dual_coef_[first, of_class[second]]
-    sign = -1 if len(pairs) == 1 else 1  # scikit-learn reverses the sign where there are two classes
+    sign = -1 if len(pairs) == 1 else 1  # scikit-learn reverses the sign if there are only two classes
     first_wins = (sign * weights) @ kernel + (sign * model.intercept_)[:, None] > 0
 
     votes = np.zeros((len(model.classes_), len(flat)), dtype=np.int16)
