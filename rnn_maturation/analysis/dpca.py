@@ -1,4 +1,4 @@
-"""Demixed principal components: population activity split into its time, stimulus and mixed parts."""
+"""Demixed PCA: components of the time, stimulus and interaction parts of population activity."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,42 +14,48 @@ from rnn_maturation.analysis.conditions import task_info
 from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.recorded import load_recorded_trials
 from rnn_maturation.analysis.results import MappingResult, labelled
+from rnn_maturation.checks import quoted
 from rnn_maturation.model_directory import figure_dir
 from rnn_maturation.stages import performance_at
 from rnn_maturation.task import rule_name
 
 REGULARIZER_GRID = 1e-7 * 1.4 ** np.arange(45)
 N_FOLDS = 3
-RECORDED_SMOOTHING = 3  # window of `stages.smooth` with which curves of recorded neurons are drawn, as published
+RECORDED_SMOOTHING = 3  # window of `stages.smooth` for the drawn curves of recorded neurons, as published
 
 
 @labelled
 class DemixedPCA(MappingResult):
-    """Result of `demixed_pca`; the dicts have the keys 't' (time), 's' (stimulus) and 'st' (their interaction).
+    """Demixed principal components, as `demixed_pca` returns them.
+
+    The dicts below have the keys 't' (time), 's' (stimulus) and 'st' (interaction of stimulus and time), one for each
+    part of the activity.
 
     Attributes
     ----------
     components : dict of (n_components, n_locations, n_time) arrays
-        Activity seen by each decoder, leading component first.
+        Centered activity projected onto each decoder, leading component first.
     decoders, encoders : dict of (n_units, n_components) arrays
-        Read-out weights, and the axes on which the part is reconstructed.
+        Weights that read a component out of the activity, and axes along which the components reconstruct the part.
     explained_variance_ratio : dict of (n_components,) arrays
-        Share of the total variance that each component explains.
+        Variance of each component as a share of the total variance (0 to 1).
     regularizer : float
-        Penalty that was used, relative to the total variance.
+        Penalty that was used; `demixed_pca` defines its scale.
     location_names : list of str or None
-        Names of the locations; None: their indices.
+        Names of the locations; if None, the indices of the locations serve as names.
     dt : float or None
-        Length of a step in ms; None: unknown, time is given in steps.
+        Duration of a time step in ms; if None (unknown), time is given in steps.
     epochs : dict or None
-        {epoch: (start, end)} in steps.
+        {epoch: (start, end)} in steps; None if unknown.
     title : str
-    limits : dict
-        {'t', 's', 'st': (low, high)} of the ordinates in the figure; None leaves a limit open.
+        Title of the figure.
+    limits : dict or None
+        {'t', 's' or 'st': (low, high)}, the limits of the y-axes in the figure; a limit that is None is set
+        automatically.
     inverted : tuple of str
-        Parts whose ordinate points downwards; the sign of a component is arbitrary.
+        Parts whose y-axis is inverted in the figure; the sign of a component is arbitrary.
     smoothing : int
-        Window of `stages.smooth` with which the curves are drawn; 0: not smoothed.
+        Window of `stages.smooth` for the drawn curves; 0 draws them unsmoothed.
     """
 
     components: dict
@@ -73,17 +79,17 @@ class DemixedPCA(MappingResult):
 
     @property
     def names(self):
-        """Return the names of the locations, their indices where they have none."""
+        """Return the names of the locations, or their indices as text if they have no names."""
         return self.location_names or [str(where) for where in range(self.components["t"].shape[1])]
 
     def to_frame(self):
-        """Return a table with a row for each part, component, location and step.
+        """Return a table with one row for each part, component, location and time step.
 
         Returns
         -------
         pandas.DataFrame
-            Columns part ('t', 's', 'st'), component (1 is the leading one), location (name), time_ms (or step where
-            dt is not known), value, explained_variance_ratio (of the component).
+            Columns part ('t', 's', 'st'), component (1 is the leading one), location (name), time_ms (or step, if
+            `dt` is None), value (in the unit of the activity), explained_variance_ratio (of the component).
         """
         tables = []
         for part, values in self.components.items():
@@ -108,22 +114,24 @@ class DemixedPCA(MappingResult):
 
 
 def demixed_pca(trials, regularizer="auto", n_components=10):
-    """Compute a demixed PCA of trial-wise activity; deterministic, including the signs.
+    """Compute a demixed PCA of activity in single trials.
 
-    All fits use Gram matrices (units x units): with G = X X' and G_p = X_p X_p' of the centered trial mean and of its
-    parts, which are orthogonal to each other, the encoders of part p are the leading eigenvectors of
-    G_p (G + ridge)^-1 G_p. These are the left singular vectors that the algorithm as published takes of the full data.
+    The result is deterministic, including the signs of the components. All fits use Gram matrices (units x units):
+    G = X X' of the centered trial mean X, and G_p = X_p X_p' of its parts X_p, which are orthogonal to each other. The
+    encoders of part p are the leading eigenvectors of G_p (G + ridge I)^-1 G_p. They equal the left singular vectors
+    that the published algorithm computes from the full data.
 
     Parameters
     ----------
     trials : (n_trials, n_units, n_locations, n_time) array
         Firing rates.
     regularizer : 'auto' or float
-        Penalty; the ridge is (regularizer * sum(X ** 2)) ** 2. 'auto' cross-validates `REGULARIZER_GRID` on held-out
-        trials. Whole trials are held out, because all units are recorded in the same trials.
+        Penalty; the ridge is (regularizer * sum(X ** 2)) ** 2. 'auto' chooses the penalty from `REGULARIZER_GRID` that
+        has the smallest cross-validation error. A held-out trial is held out for all units, as if they were recorded
+        simultaneously.
     n_components : int
-        Number of components of each part. Where a part has a lower rank (that of the stimulus part is one less than
-        the number of locations), the remaining components are zero.
+        Number of components of each part. If the rank of a part is lower (that of the stimulus part is at most the
+        number of locations minus one), the remaining components are zero.
 
     Returns
     -------
@@ -132,7 +140,8 @@ def demixed_pca(trials, regularizer="auto", n_components=10):
     Raises
     ------
     ValueError
-        If the array has another shape, contains nan or inf, or has fewer than two trials to choose a penalty with.
+        If the array has another shape, contains NaN or infinity, or does not vary over locations and times, if
+        `n_components` is out of range, `regularizer` is a text other than 'auto', or 'auto' has fewer than two trials.
 
     References
     ----------
@@ -140,7 +149,7 @@ def demixed_pca(trials, regularizer="auto", n_components=10):
     the maturation paper.
     """
     trials = _checked(trials, regularizer, n_components)
-    with threadpool_limits(1, user_api="blas"):  # matrices are small: threads would wait for each other
+    with threadpool_limits(1, user_api="blas"):  # the matrices are so small that more threads take longer
         if isinstance(regularizer, str):
             total, n_trials, errors = trials.sum(axis=0), len(trials), np.zeros(len(REGULARIZER_GRID))
             for held_out in trials[np.linspace(0, n_trials, min(N_FOLDS, n_trials), endpoint=False).astype(int)]:
@@ -160,38 +169,55 @@ def demixed_pca(trials, regularizer="auto", n_components=10):
 
 
 def _checked(trials, regularizer, n_components):
-    """Return the trials as float64, or raise a ValueError that says what is wrong with an argument."""
+    """Return the trials as float64, or raise a ValueError that names the unsuitable argument."""
     trials = np.asarray(trials, dtype=float)
     if trials.ndim != 4 or min(trials.shape) == 0:
-        raise ValueError(f"demixed_pca needs (trials, units, locations, time), none of them empty; got {trials.shape}")
+        raise ValueError(
+            "demixed_pca needs a non-empty array (n_trials, n_units, n_locations, n_time); got an array of shape "
+            f"{quoted(trials.shape)}."
+        )
     if not np.isfinite(trials).all():
-        raise ValueError("demixed_pca got nan or inf in the activity; leave out those units or trials")
+        raise ValueError(
+            "The activity given to demixed_pca contains NaN or infinity. Leave out the units or trials concerned."
+        )
     if np.ptp(trials.mean(axis=0), axis=(1, 2)).max() == 0:
-        raise ValueError("demixed_pca got activity that is the same at all times and locations: nothing to explain")
+        raise ValueError(
+            "The activity given to demixed_pca is the same at all times and locations, so that there is no variance to "
+            "explain."
+        )
     if not 1 <= n_components <= trials.shape[1]:
-        raise ValueError(f"n_components must be 1 to {trials.shape[1]} (the number of units), got {n_components}")
+        raise ValueError(
+            f"n_components must be 1 to {trials.shape[1]} (the number of units); got {quoted(n_components)}."
+        )
     if isinstance(regularizer, str) and regularizer != "auto":
-        raise ValueError(f"regularizer must be 'auto' or a number, got {regularizer!r}")
+        raise ValueError(f"regularizer must be 'auto' or a number; got {quoted(regularizer)}.")
     if isinstance(regularizer, str) and len(trials) < 2:
-        raise ValueError("the automatic regularizer holds trials out and needs two or more; give a number instead")
+        raise ValueError(
+            "regularizer='auto' holds out trials and needs two or more trials per location; with a single trial, pass a "
+            "number instead."
+        )
     return trials
 
 
 class _Gram:
-    """Gram matrices of activity and of its parts, from which fits with any penalty and held-out errors follow.
+    """Gram matrices of activity and of its parts, which suffice to fit with any penalty and to compute test errors.
 
     Parameters
     ----------
     activity : (n_units, n_locations, n_time) array
+        Activity in one trial per location, or its mean over trials.
 
     Attributes
     ----------
     centered : (n_units, n_locations * n_time) array
-        Activity minus its mean; the parts add up to it and are orthogonal to each other.
+        Activity minus each unit's mean over locations and times; the sum of the parts, which are orthogonal to each
+        other.
     total : float
         Sum of squares of `centered`.
     whole : (n_units, n_units) array
-    parts : {'t', 's', 'st': (n_units, n_units) array}
+        Gram matrix of `centered`.
+    parts : dict of (n_units, n_units) arrays
+        {'t', 's' or 'st': Gram matrix of the part}.
     """
 
     def __init__(self, activity):
@@ -206,12 +232,12 @@ class _Gram:
         self.parts = {name: part @ part.T for name, part in parts.items()}
 
     def fits(self, regularizers, n_components):
-        """Yield {part: (decoder, encoder)} for each penalty; all of them share the eigendecompositions."""
+        """Yield {part: (decoder, encoder)} for each penalty, with the same eigendecompositions for all penalties."""
         values, vectors = np.linalg.eigh(self.whole)
         bases, scaled = {}, {}
         for name, gram in self.parts.items():
             sizes, axes = np.linalg.eigh(gram)
-            in_range = sizes > sizes[-1] * len(sizes) * np.finfo(float).eps  # the others are zero but for rounding
+            in_range = sizes > sizes[-1] * len(sizes) * np.finfo(float).eps  # the others are zero within rounding
             bases[name] = axes[:, in_range]
             scaled[name] = sizes[in_range][:, None] * (bases[name].T @ vectors)
         for regularizer in regularizers:
@@ -220,7 +246,7 @@ class _Gram:
             for name, basis in bases.items():
                 leading = (scaled[name] * inverse) @ scaled[name].T
                 rank = len(leading)
-                if rank:  # its leading eigenvectors, largest eigenvalue first
+                if rank:  # take the leading eigenvectors, largest eigenvalue first
                     kept = (max(rank - n_components, 0), rank - 1)
                     leading = eigh(leading, subset_by_index=kept, check_finite=False)[1][:, ::-1]
                 encoder = basis @ leading
@@ -230,11 +256,15 @@ class _Gram:
             yield fit
 
     def error(self, fit):
-        """Return the sum over parts of ||X_p - P D'X + diag(P D')X||^2 on this data set."""
+        """Return the error of a fit on this activity: the sum over parts of ||X_p - F D'X + diag(F D')X||^2.
+
+        F is the encoder and D the decoder of part p.
+        """
         errors = []
         for name, (decoder, encoder) in fit.items():
             part = self.parts[name]
-            own = (encoder * decoder).sum(axis=1)  # left out: a unit that predicts itself predicts its noise
+            # what a unit predicts of itself is taken out of the prediction, because it includes the unit's own noise
+            own = (encoder * decoder).sum(axis=1)
             seen, seen_part = self.whole @ decoder, part @ decoder
             crossing = (own * np.diag(part)).sum() - (encoder * seen_part).sum()
             predicted = (own**2 * np.diag(self.whole)).sum() - 2 * (own[:, None] * encoder * seen).sum()
@@ -245,33 +275,36 @@ class _Gram:
 def compute_demixed_pca(
     activity, locations, dt=None, epochs=None, shown=None, regularizer="auto", n_components=10, title=""
 ):
-    """Compute a demixed PCA of activity with the location of each trial; labelled for tables and figures.
+    """Compute a demixed PCA of activity in trials of known locations, with labels for tables and figures.
 
     Parameters
     ----------
     activity : (n_time, n_trials, n_units) array
-        Firing rates of a network or of neurons recorded together.
+        Firing rates of a network's units, or of neurons recorded simultaneously.
     locations : (n_trials,) array
-        Label of the location in each trial; every location has the same number of trials.
+        Label of the location in each trial. Every location must have the same number of trials.
     dt : float, optional
-        Length of a step in ms.
+        Duration of a time step in ms; without it, time is given in steps.
     epochs : dict, optional
         {epoch: (start, end)} in steps, for the figure.
     shown : list, optional
-        Labels of two or more locations to which the analysis is restricted; default: all.
+        Labels of the locations that are analyzed, at least two; default: all.
     regularizer, n_components
         As for `demixed_pca`.
     title : str
+        Title of the figure.
 
     Returns
     -------
     DemixedPCA
-        Locations are named by their angles, as all of them are taken to be evenly spaced on a circle.
+        The locations are named by their angles in degrees. All labels in `locations`, in ascending order, are taken to
+        be evenly spaced on a circle that starts at 0°.
 
     Raises
     ------
     ValueError
-        If locations have different numbers of trials, or the activity cannot be analyzed (see `demixed_pca`).
+        If the locations have different numbers of trials, `shown` contains fewer than two locations or an unknown one,
+        or the activity cannot be analyzed (see `demixed_pca`).
     """
     known = np.unique(locations).tolist()
     shown = known if shown is None else _chosen(shown, known)
@@ -281,7 +314,7 @@ def compute_demixed_pca(
 
 
 def checkpoint_demixed_pca(hp, model_dir, trial_num, rule, conditions, locations, task_mode="test"):
-    """Compute a demixed PCA of a checkpoint, once for the same conditions.
+    """Compute a demixed PCA of the activity at a checkpoint; the result is remembered for further calls.
 
     Parameters
     ----------
@@ -292,9 +325,9 @@ def checkpoint_demixed_pca(hp, model_dir, trial_num, rule, conditions, locations
     conditions : dict
         'in_loc' (n_trials,) and 'epoch_info' {epoch: (start, end)} in steps.
     locations : list of int
-        Indices of the locations to which the analysis is restricted.
+        Indices of the locations that are analyzed.
     task_mode : str
-        Mode of `task.generate_trials`, see `Get_H`.
+        Mode of `task.generate_trials`; see `Get_H`.
 
     Returns
     -------
@@ -329,7 +362,9 @@ def neuron_dPCA(
     stcomp_ylim=(None, None),
     save=True,
 ):
-    """Compute a demixed PCA of a checkpoint; draw the first time, stimulus and interaction components (Fig. 5E).
+    """Compute a demixed PCA of the activity at a checkpoint and draw its first components (Fig. 5E).
+
+    The figure shows the first time, stimulus and interaction component.
 
     Parameters
     ----------
@@ -338,16 +373,18 @@ def neuron_dPCA(
     trial_num : int
     rule : str
     task_mode : str
-        Mode of `task.generate_trials`, see `Get_H`.
+        Mode of `task.generate_trials`; see `Get_H`.
     appoint_loc_analysis : bool
-        Analyze only the locations `appoint_locs` (0-based).
+        Whether to analyze only the locations `appoint_locs`.
     appoint_locs : sequence of int
+        Location indices, starting at 0.
     invert_tcomp_y, invert_scomp_y, invert_stcomp_y : bool
-        Turn the ordinate of a component upside down; the sign of a component is arbitrary.
+        Whether to invert the y-axis of the time, stimulus or interaction component; the sign of a component is
+        arbitrary.
     tcomp_ylim, scomp_ylim, stcomp_ylim : (low, high)
-        Limits of the ordinates.
+        Limits of the y-axes; None sets a limit automatically.
     save : bool
-        Write the figure.
+        Whether to write the figure.
 
     Returns
     -------
@@ -356,9 +393,10 @@ def neuron_dPCA(
     Raises
     ------
     ValueError
-        If the network has no such rule or location, or nothing varies in the activity.
+        If the rule is not in the network's rule set, fewer than two locations or an unknown one are to be analyzed, or
+        the activity does not vary over locations and times.
     FileNotFoundError
-        If there is no such checkpoint.
+        If the checkpoint does not exist.
     """
     info = task_info(hp, model_dir, rule)
     locations = _chosen(appoint_locs, info["in_loc_set"]) if appoint_loc_analysis else list(info["in_loc_set"])
@@ -390,23 +428,26 @@ def real_neuron_dPCA(
     stcomp_ylim=(None, None),
     save=True,
 ):
-    """Compute and draw `neuron_dPCA` of recorded neurons; the drawn curves are smoothed.
+    """Compute a demixed PCA of recorded neurons and draw its first components, as `neuron_dPCA` does.
+
+    The drawn curves are smoothed; the returned components are not.
 
     Parameters
     ----------
     neuron_file : str
-        See `recorded.load_recorded_trials`.
+        File in the format that `recorded.load_recorded_trials` reads.
     time_len, trial_per_loc : int
-        Steps of a trial, trials of each location.
+        Steps per trial, and number of trials per location, in the file.
     dt : float
-        Length of a step in ms.
+        Duration of a time step in ms.
     appoint_loc_analysis : bool
-        Analyze only the locations `appoint_locs` (1-based).
+        Whether to analyze only the locations `appoint_locs`.
     appoint_locs : sequence of int
+        Location numbers as in the file, starting at 1.
     invert_tcomp_y, invert_scomp_y, invert_stcomp_y, tcomp_ylim, scomp_ylim, stcomp_ylim
         As for `neuron_dPCA`.
     save : bool
-        Write the figure.
+        Whether to write the figure, to figure/ in the current folder.
 
     Returns
     -------
@@ -415,9 +456,9 @@ def real_neuron_dPCA(
     Raises
     ------
     ValueError
-        If the file has another layout, or has no such locations.
+        If the file has another layout, or fewer than two locations or an unknown one are to be analyzed.
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     """
     trials, name = load_recorded_trials(neuron_file, time_len, trial_per_loc), Path(neuron_file).stem
     numbers = list(range(1, trials.shape[2] + 1))
@@ -437,20 +478,23 @@ def real_neuron_dPCA(
 
 
 def _inverted(*invert):
-    """Return the parts whose axis is turned, of three flags in the order t, s, st."""
+    """Return the parts whose y-axis is inverted, given one flag for each of t, s and st."""
     return tuple(part for part, inverted in zip(("t", "s", "st"), invert, strict=True) if inverted)
 
 
 def _chosen(appoint_locs, known):
-    """Return the locations asked for; raise a ValueError if there are fewer than two or one is unknown."""
+    """Return the chosen locations as a list; raise a ValueError if there are fewer than two or one is unknown."""
     locations = np.asarray(appoint_locs).ravel().tolist()
     if len(set(locations)) < 2 or not set(locations) <= set(known):
-        raise ValueError(f"appoint_locs must be two or more of the locations {list(known)}, not {appoint_locs}.")
+        raise ValueError(
+            f"Choose two or more different locations (appoint_locs or shown) from {quoted(list(known))}; got "
+            f"{quoted(appoint_locs)}."
+        )
     return locations
 
 
 def trials_by_location(activity, in_loc, locations):
-    """Return activity sorted by location, in the order of axes that `demixed_pca` takes.
+    """Return activity sorted by location, with the axes in the order that `demixed_pca` expects.
 
     Parameters
     ----------
@@ -458,11 +502,12 @@ def trials_by_location(activity, in_loc, locations):
     in_loc : (n_trials,) array
         Label of the location in each trial.
     locations : sequence
-        Labels of the locations to take.
+        Labels of the locations to include.
 
     Returns
     -------
-    (trials of each location, n_units, n_locations, n_time) array
+    (n_trials, n_units, n_locations, n_time) array
+        Here n_trials is the number of trials per location.
 
     Raises
     ------
@@ -472,5 +517,7 @@ def trials_by_location(activity, in_loc, locations):
     of_each = [np.flatnonzero(np.asarray(in_loc) == where) for where in locations]
     counts = [len(trials) for trials in of_each]
     if len(set(counts)) != 1:
-        raise ValueError(f"demixed PCA needs the same number of trials at each location, got {counts}.")
+        raise ValueError(
+            f"Demixed PCA needs the same number of trials at each location; the numbers are {quoted(counts)}."
+        )
     return activity[:, np.stack(of_each)].transpose(2, 3, 1, 0)

@@ -1,4 +1,4 @@
-"""Principal components of the units' mean activity at each location."""
+"""PCA of the units' mean activity for each stimulus location."""
 
 from pathlib import Path
 
@@ -13,27 +13,29 @@ from rnn_maturation.analysis.activity import Get_H, location_means, mean_by_loca
 from rnn_maturation.analysis.conditions import task_info
 from rnn_maturation.analysis.recorded import load_recorded_means
 from rnn_maturation.analysis.results import MappingResult, labelled
+from rnn_maturation.checks import quoted
 from rnn_maturation.model_directory import figure_dir
 from rnn_maturation.stages import performance_at
 from rnn_maturation.task import rule_name
 
-RECORDED_DT = 20  # ms, length of a step of the recordings
+RECORDED_DT = 20  # ms, duration of a time step in the recordings
 
 
 @labelled
 class PCAResult(MappingResult):
-    """Principal components of location means, concatenated over locations.
+    """Principal components of the units' location means, which are concatenated over locations.
 
     Attributes
     ----------
     data : dict
-        'components': (n_components, n_locations, n_time) array, in standard deviations of the units' rates;
-        'explained_variance_ratio': (n_components,) array.
+        'components': (n_components, n_locations, n_time) array, weighted sums of the units' z-scored rates;
+        'explained_variance_ratio': (n_components,) array, shares of the total variance (0 to 1).
     dt : float
-        Length of a step in ms.
+        Duration of a time step in ms.
     epochs : dict or None
-        {epoch: (start, end)} in steps.
+        {epoch: (start, end)} in steps; None if unknown.
     title : str
+        Title of the figure.
     """
 
     data: dict
@@ -42,13 +44,13 @@ class PCAResult(MappingResult):
     title: str = ""
 
     def to_frame(self):
-        """Return a table with a row for each component, location and step.
+        """Return a table with one row for each component, location and time step.
 
         Returns
         -------
         pandas.DataFrame
-            Columns component (1 is the leading one), location (index), time_ms, value (standard deviations),
-            explained_variance_ratio (of the component).
+            Columns component (1 is the leading one), location (index), time_ms, value (of the component, in standard
+            deviations of the units' rates), explained_variance_ratio (of the component).
         """
         components = self.data["components"]
         number, where, step = np.indices(components.shape).reshape(3, -1)
@@ -75,10 +77,11 @@ def neuron_PCA(hp, log, model_dir, trial_num, rule, task_mode="test", n_componen
     trial_num : int
     rule : str
     task_mode : str
-        Mode of `task.generate_trials`, see `Get_H`.
+        Mode of `task.generate_trials`; see `Get_H`.
     n_components : int
+        Number of components.
     save : bool
-        Write the figure.
+        Whether to write the figure.
 
     Returns
     -------
@@ -87,9 +90,9 @@ def neuron_PCA(hp, log, model_dir, trial_num, rule, task_mode="test", n_componen
     Raises
     ------
     ValueError
-        If the network has no such rule, or there are more components than units.
+        If the rule is not in the network's rule set, or `n_components` is out of range (see `compute_pca`).
     FileNotFoundError
-        If there is no such checkpoint.
+        If the checkpoint does not exist.
     """
     info = task_info(hp, model_dir, rule)
     perf = performance_at(log, rule, trial_num)
@@ -106,16 +109,17 @@ def neuron_PCA(hp, log, model_dir, trial_num, rule, task_mode="test", n_componen
 
 
 def real_neuron_PCA(neuron_file="data/adultneuron.txt", time_len=176, direc_num=8, n_components=2, save=True):
-    """Compute and draw `neuron_PCA` of recorded neurons.
+    """Compute and draw a PCA of recorded neurons' standardized location means, as `neuron_PCA` does.
 
     Parameters
     ----------
     neuron_file : str
-        Comma-separated, units x (locations x time), in steps of 20 ms.
+        Comma-separated text file with one row per unit and columns locations x time, in steps of 20 ms; see
+        `recorded.load_recorded_means`.
     time_len, direc_num, n_components : int
-        Steps of a trial, number of locations, number of components.
+        Steps per trial, number of locations, number of components.
     save : bool
-        Write the figure.
+        Whether to write the figure, to figure/real_neuron_pca/ in the current folder.
 
     Returns
     -------
@@ -124,9 +128,9 @@ def real_neuron_PCA(neuron_file="data/adultneuron.txt", time_len=176, direc_num=
     Raises
     ------
     ValueError
-        If the file has another layout.
+        If the file has another layout, or `n_components` is out of range (see `compute_pca`).
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     """
     means, name = load_recorded_means(neuron_file, time_len, direc_num), Path(neuron_file).stem
     result = compute_pca(means, RECORDED_DT, n_components, title=f"Recorded neurons, {name}")
@@ -137,18 +141,20 @@ def real_neuron_PCA(neuron_file="data/adultneuron.txt", time_len=176, direc_num=
 
 
 def compute_pca(means, dt, n_components=2, epochs=None, title=""):
-    """Compute a PCA of location means in which each unit is standardized over locations and times.
+    """Compute a PCA of location means after standardizing each unit over locations and times.
 
     Parameters
     ----------
     means : (n_locations, n_time, n_units) array
-        Mean activity at each location; ``activity.mean_by_location(activity, locations)`` makes it from trials.
+        Mean activity for each location; ``activity.mean_by_location(activity, locations)`` computes it from trials.
     dt : float
-        Length of a step in ms.
+        Duration of a time step in ms.
     n_components : int
+        Number of components.
     epochs : dict, optional
         {epoch: (start, end)} in steps, for the figure.
     title : str
+        Title of the figure.
 
     Returns
     -------
@@ -157,14 +163,17 @@ def compute_pca(means, dt, n_components=2, epochs=None, title=""):
     Raises
     ------
     ValueError
-        If there are more components than units.
+        If `n_components` is less than 1, or exceeds the number of units or that of locations times time steps.
     """
     n_locations, n_time, n_units = means.shape
     if not 1 <= n_components <= min(n_locations * n_time, n_units):
-        raise ValueError(f"n_components must be 1 to {min(n_locations * n_time, n_units)}, got {n_components}.")
+        raise ValueError(
+            f"n_components must be 1 to {min(n_locations * n_time, n_units)}, the smaller of the numbers of units and of "
+            f"locations x time steps; got {quoted(n_components)}."
+        )
     standardized = StandardScaler().fit_transform(means.reshape(-1, n_units).astype(float))
     pca = PCA(n_components, svd_solver="full")
-    with threadpool_limits(1, user_api="blas"):  # the matrix is small: more threads take longer
+    with threadpool_limits(1, user_api="blas"):  # the matrix is so small that more threads take longer
         components = pca.fit_transform(standardized).T.reshape(n_components, n_locations, n_time)
     data = {"components": components, "explained_variance_ratio": np.asarray(pca.explained_variance_ratio_)}
     return PCAResult(data, dt, epochs, title)

@@ -130,15 +130,15 @@ def test_results_are_deterministic_with_their_signs():
 
 def test_what_cannot_be_analyzed_is_reported():
     trials = random_trials()
-    with pytest.raises(ValueError, match=r"needs \(trials, units, locations, time\)"):
+    with pytest.raises(ValueError, match=r"non-empty array \(n_trials, n_units, n_locations, n_time\)"):
         demixed_pca(trials[0])
-    with pytest.raises(ValueError, match="nan or inf"):
+    with pytest.raises(ValueError, match="contains NaN or infinity"):
         demixed_pca(np.where(trials > 2, np.nan, trials))
     with pytest.raises(ValueError, match="n_components must be 1 to 12"):
         demixed_pca(trials, n_components=13)
-    with pytest.raises(ValueError, match="needs two or more"):
+    with pytest.raises(ValueError, match="needs two or more trials"):
         demixed_pca(trials[:1])
-    with pytest.raises(ValueError, match="nothing to explain"):
+    with pytest.raises(ValueError, match="no variance to explain"):
         demixed_pca(np.ones_like(trials))
     with pytest.raises(ValueError, match="must be 'auto' or a number"):
         demixed_pca(trials, regularizer="strong")
@@ -150,7 +150,7 @@ def test_trials_are_sorted_by_location():
     trials = trials_by_location(activity, in_loc, [0, 1])
     assert trials.shape == (2, 2, 2, 3)
     np.testing.assert_array_equal(trials[1, :, 0, :], activity[:, 3].T)
-    with pytest.raises(ValueError, match=r"same number of trials at each location, got \[2, 1\]"):
+    with pytest.raises(ValueError, match=r"same number of trials at each location; the numbers are \[2, 1\]"):
         trials_by_location(activity[:, :3], in_loc[:3], [1, 0])
 
 
@@ -162,7 +162,7 @@ def test_neuron_dpca(run, trials):
     two = neuron_dPCA(hp, log, model_dir, trials[-1], "odr", appoint_loc_analysis=True)
     assert two.components["s"].shape == (10, 2, 175)
     assert Path("figure/figure_run/odr/RNNneuron_dPCA_rule_odr_trialnum_5120_locs_[0, 4].png").exists()
-    with pytest.raises(ValueError, match="appoint_locs must be two or more of the locations"):
+    with pytest.raises(ValueError, match="Choose two or more different locations"):
         neuron_dPCA(hp, log, model_dir, trials[-1], "odr", appoint_loc_analysis=True, appoint_locs=[0, 8])
 
 
@@ -208,5 +208,5 @@ def test_any_activity_is_demixed_and_gives_a_table_and_a_figure():
     assert plain.plot().axes[0].get_xlabel() == "Time in trial (steps)" and "step" in plain.to_frame()
     two = compute_demixed_pca(activity, labels, 50, shown=["d", "a"], n_components=2)
     assert two.names == ["270°", "0°"] and two.components["t"].shape == (2, 2, 12)
-    with pytest.raises(ValueError, match="appoint_locs must be two or more of the locations"):
+    with pytest.raises(ValueError, match="Choose two or more different locations"):
         compute_demixed_pca(activity, labels, shown=["a", "e"])
