@@ -1,7 +1,7 @@
-"""Activity of the recurrent units in the test trials: computed from checkpoints, or read from H files.
+"""Activity of the recurrent units in the test trials, computed from checkpoints or read from H files.
 
-Activity is written to files only on request: those of a whole run take tens of gigabytes, and computing the activity
-of a checkpoint takes a few tenths of a second.
+Activity is written to files only on request, because the H files of a whole run take tens of gigabytes, whereas the
+activity at a checkpoint can be computed quickly whenever it is needed.
 """
 
 import shutil
@@ -13,6 +13,7 @@ from rnn_maturation.analysis.conditions import as_list, gen_task_info, task_info
 from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.restored import network, noise_seed
+from rnn_maturation.checks import quoted
 from rnn_maturation.model_directory import activity_file, checkpoint_dir, checkpoint_trials, load_pickle, save_pickle
 from rnn_maturation.network import gen_feed_dict
 from rnn_maturation.stages import flat_trials, present_trials
@@ -20,39 +21,44 @@ from rnn_maturation.task import rules_dict
 
 
 def compute_H(hp, log, model_dir, rules=None, trial_list=None, recompute=False, save_H_pickle=True):
-    """Compute the activity in noise-free test trials at many checkpoints and write it to files H_<rule>.pkl.
+    """Compute the activity in test trials at many checkpoints and write it to files H_<rule>.pkl.
 
-    The inputs have no noise, the network has its own. That noise depends only on hp['seed'], trial number and rule, so
-    that the same activity results whenever it is computed. The space needed on the disk is printed first.
+    The inputs have no noise, but the recurrent units do. The recurrent noise depends only on hp['seed'], the trial
+    number of the checkpoint and the rule, so that every computation gives the same activity. The disk space that is
+    needed is printed first.
 
     Parameters
     ----------
     hp, log : dict
     model_dir : str
     rules : list of str, optional
-        Default: all rules that the network was trained on.
+        Default: all rules on which the network was trained.
     trial_list : range, list, tuple, array or stage dict, optional
-        Trial numbers of the checkpoints; default: all on disk.
+        Trial numbers of the checkpoints; default: all checkpoints on disk.
     recompute : bool
-        Compute the activity also where the file exists.
+        Whether to compute the activity also where the file exists.
     save_H_pickle : bool
-        If False, nothing is written; location means and neuron info are remembered for the analyses that follow.
+        Whether to write the files. In either case location means and neuron info are remembered for the analyses that
+        follow in the same process.
 
     Raises
     ------
     ValueError
-        If the network has no such rule, or a checkpoint is damaged.
+        If a rule is not in the network's rule set, or a checkpoint is damaged.
     FileNotFoundError
-        If none of the checkpoints is on disk. If some are missing, one warning names them.
+        If none of the checkpoints is on disk. If only some are missing, one warning names them.
     OSError
-        If the disk is full. The files written until then are whole and stay.
+        If a file cannot be written, for example because the disk is full. The files written before are complete and
+        are kept.
     """
-    from rnn_maturation.analysis.selectivity import checkpoint_summary  # which imports this module
+    from rnn_maturation.analysis.selectivity import (
+        checkpoint_summary,
+    )  # imported here because it imports this module itself
 
     rules = as_list(hp.get("rules", rules_dict[hp["ruleset"]]) if rules is None else rules)
     work = []
     for rule in rules:
-        task_info(hp, model_dir, rule)  # an error names a rule that the network never saw
+        task_info(hp, model_dir, rule)  # raises an error that names a rule outside the rule set
         gen_task_info(hp, log, model_dir, [rule])
         trials = checkpoint_trials(model_dir) if trial_list is None else flat_trials(trial_list, rule)
         trials = present_trials(model_dir, trials, rule)
@@ -61,10 +67,11 @@ def compute_H(hp, log, model_dir, rules=None, trial_list=None, recompute=False, 
     if save_H_pickle:
         needed, free = sum(n_bytes[rule] for _, rule in work), shutil.disk_usage(model_dir).free
         space = f"{needed / 1e9:.2f} GB in {model_dir} ({free / 1e9:.1f} GB free)"
-        print(f"compute_H: {len(work)} files, {space}.", flush=True)
+        print(f"compute_H will write {len(work)} files, {space}.", flush=True)
         if needed > free:
             warnings.warn(
-                f"The activity does not fit on the disk of {model_dir}: compute_H will stop when the disk is full.",
+                f"The disk that holds {model_dir} has too little free space for the activity. compute_H will stop when "
+                "the disk is full.",
                 stacklevel=2,
             )
 
@@ -83,14 +90,15 @@ def compute_H(hp, log, model_dir, rules=None, trial_list=None, recompute=False, 
     except OSError as error:
         raise OSError(
             error.errno,
-            f"{error.strerror}. compute_H stopped after {len(done)} of {len(work)} files; those are whole. "
-            "Free some space, or choose fewer rules and checkpoints, and call it again: it computes the missing files",
+            f"{error.strerror}. compute_H stopped after {len(done)} of {len(work)} files; these are complete. If the "
+            "disk is full, free some space or choose fewer rules and checkpoints. Then call compute_H again: it "
+            "computes the missing files",
             error.filename,
         ) from error
 
 
 def compute_activity(hp, model_dir, trial_num, rule, task_mode="test"):
-    """Compute the activity of a checkpoint in noise-free trials, whether or not it has an H file.
+    """Compute the activity at a checkpoint in trials without input noise, even if there is an H file.
 
     Parameters
     ----------
@@ -99,7 +107,7 @@ def compute_activity(hp, model_dir, trial_num, rule, task_mode="test"):
     trial_num : int
     rule : str
     task_mode : str
-        Mode of `task.generate_trials`.
+        Mode of `task.generate_trials`; see `Get_H`.
 
     Returns
     -------
@@ -118,7 +126,7 @@ def compute_activity(hp, model_dir, trial_num, rule, task_mode="test"):
 
 
 def Get_H(hp, model_dir, trial_num, rule, save_H=False, task_mode="test"):
-    """Return the activity of all units at a checkpoint, from its H file or else computed.
+    """Return the activity of all units at a checkpoint; compute it if there is no H file.
 
     Parameters
     ----------
@@ -127,10 +135,10 @@ def Get_H(hp, model_dir, trial_num, rule, save_H=False, task_mode="test"):
     trial_num : int
     rule : str
     save_H : bool
-        Write the activity to an H file.
+        Whether to write the activity to an H file if there is none.
     task_mode : str
-        Mode of `task.generate_trials`: 'test', or for odrd 'test-i-j' (stimulus at location i, distractor at j). H
-        files are of mode 'test' only.
+        Mode of `task.generate_trials`: 'test', or for odrd 'test-i-j' (stimulus at location i, distractor at location
+        j). Only activity in mode 'test' is read from and written to H files.
 
     Returns
     -------
@@ -139,14 +147,16 @@ def Get_H(hp, model_dir, trial_num, rule, save_H=False, task_mode="test"):
     Raises
     ------
     FileNotFoundError
-        If there is neither a file nor a checkpoint.
+        If there is neither an H file nor a checkpoint.
     ValueError
-        If the file is damaged or its shape is not that of the task's trials, or `save_H` is set in another mode.
+        If the H file or the checkpoint is damaged, the shape of the file does not match the task's trials, or `save_H`
+        is set in a mode other than 'test'.
     """
     file = activity_file(model_dir, trial_num, rule)
     if save_H and task_mode != "test":
         raise ValueError(
-            f"H files are of task_mode 'test' only: call Get_H(..., task_mode={task_mode!r}) without save_H."
+            f"H files are written in task_mode 'test' only. Call Get_H(..., task_mode={quoted(task_mode)}) without "
+            "save_H."
         )
     if task_mode == "test" and file.exists():
         return _checked_activity(load_pickle(file), file, task_info(hp, model_dir, rule), hp["n_rnn"])
@@ -160,17 +170,19 @@ def _checked_activity(activity, file, info, n_units):
     last = max(step for steps in info["epoch_info"].values() for step in steps if step is not None)
     if not isinstance(activity, np.ndarray) or activity.ndim != 3 or activity.dtype.kind != "f":
         raise ValueError(
-            f"{file} is not an activity array (time, trials, units). Delete it; it is then computed again."
+            f"{file} does not contain an activity array (n_time, n_trials, n_units) of floating-point numbers. Delete "
+            "the file; it is then computed again."
         )
     if activity.shape[2] != n_units:
         raise ValueError(
-            f"{file} has {activity.shape[2]} units, the network of this run {n_units}. Delete it; it is then computed "
-            "again."
+            f"{file} has {activity.shape[2]} units, but the network of this run has {n_units}. Delete the file; it is "
+            "then computed again."
         )
     if activity.shape[1] != len(info["in_loc"]) or activity.shape[0] <= last:
         raise ValueError(
-            f"{file} has {activity.shape[0]} steps and {activity.shape[1]} trials, the task has {len(info['in_loc'])} "
-            f"trials of more than {last} steps (task_info.pkl). Delete the file that does not belong to this run."
+            f"{file} has {activity.shape[0]} steps and {activity.shape[1]} trials, but according to task_info.pkl the "
+            f"task has {len(info['in_loc'])} trials of more than {last} steps. Delete whichever of the two files does "
+            "not belong to this run."
         )
     return activity.astype(np.float32, copy=False)
 
@@ -179,7 +191,9 @@ def _checked_activity(activity, file, info, n_units):
 
 
 def location_means(hp, model_dir, trial_num, rule, activity=None, locations=None):
-    """Return the mean activity over the test trials of each location, computed once per checkpoint and rule.
+    """Return the mean activity over the test trials of each location.
+
+    The means are computed once per checkpoint, rule and set of locations, and then remembered.
 
     Parameters
     ----------
@@ -188,9 +202,10 @@ def location_means(hp, model_dir, trial_num, rule, activity=None, locations=None
     trial_num : int
     rule : str
     activity : callable, optional
-        Called without arguments where the means are not remembered; default: `Get_H` of this checkpoint.
+        Function without arguments that returns the activity; it is called only if the means are not remembered.
+        Default: `Get_H` of this checkpoint.
     locations : (n_trials,) array of int, optional
-        Location of each trial; default: from task_info.pkl.
+        Location index of each trial; default: as in `conditions.task_info`.
 
     Returns
     -------
@@ -205,12 +220,12 @@ def location_means(hp, model_dir, trial_num, rule, activity=None, locations=None
 
 
 def conditions_text(info):
-    """Return the locations and epochs of the test trials as a text that identifies them.
+    """Return a text that identifies the locations and epochs of the test trials.
 
     Parameters
     ----------
     info : dict
-        'in_loc' (n_trials,) and 'epoch_info' {epoch: (start, end)}, as `conditions.task_info` returns it.
+        'in_loc' (n_trials,) and 'epoch_info' {epoch: (start, end)} in steps, as `conditions.task_info` returns them.
 
     Returns
     -------
@@ -220,13 +235,16 @@ def conditions_text(info):
 
 
 def averaging_matrix(locations):
-    """Return the matrix (n_locations, n_trials) that averages over the trials of each location, in ascending order."""
+    """Return the matrix (n_locations, n_trials) that averages over the trials of each location.
+
+    The rows are in ascending order of the locations.
+    """
     members = np.unique(locations)[:, None] == np.asarray(locations)
     return members / members.sum(axis=1, keepdims=True)
 
 
 def mean_by_location(activity, locations):
-    """Return the mean of activity over the trials of each location.
+    """Return the mean activity over the trials of each location.
 
     Parameters
     ----------
@@ -237,6 +255,6 @@ def mean_by_location(activity, locations):
     Returns
     -------
     (n_locations, n_time, n_units) array
-        In ascending order of the labels.
+        Locations are in ascending order of their labels.
     """
     return np.ascontiguousarray((averaging_matrix(locations).astype(activity.dtype) @ activity).swapaxes(0, 1))

@@ -1,4 +1,4 @@
-"""Saccades: where they land, and what a distractor does to them."""
+"""Saccades: their errors in each stage of maturation, and the effect of a distractor on them."""
 
 import hashlib
 
@@ -11,12 +11,13 @@ from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.restored import network, noise_seed
 from rnn_maturation.analysis.results import MappingResult, labelled
+from rnn_maturation.checks import quoted
 from rnn_maturation.model_directory import checkpoint_dir, figure_dir
 from rnn_maturation.network import RESPONSE_MARGIN, get_perf, popvec
 from rnn_maturation.stages import mean_performance, present_stages, stage_by_trial
 from rnn_maturation.task import generate_trials, get_dist, rule_name
 
-CORRECT_BELOW_DEG = float(np.degrees(RESPONSE_MARGIN))  # error of a saccade
+CORRECT_BELOW_DEG = float(np.degrees(RESPONSE_MARGIN))  # saccades with a smaller error are accurate enough
 
 
 @labelled
@@ -26,12 +27,14 @@ class SaccadeResult(MappingResult):
     Attributes
     ----------
     data : dict
-        {stage: (n_trials,) array}, the distance between target and population vector in degrees, 0 to 180.
+        {stage: (n_trials,) array of saccade errors}, the angles between target and population vector in degrees, 0 to
+        180.
     performance : dict
-        {stage: mean performance of its checkpoints}; a stage may be missing.
+        {stage: mean performance of its checkpoints, 0 to 1}, for the legend; stages may be missing.
     title : str
+        Title of the figure.
     correct_below : float
-        Saccades with a smaller error, in degrees, count as correct.
+        Error in degrees below which a saccade counts as correct, provided that the network no longer fixates.
     """
 
     data: dict
@@ -40,18 +43,18 @@ class SaccadeResult(MappingResult):
     correct_below: float = CORRECT_BELOW_DEG
 
     def to_frame(self):
-        """Return a table with a row for each trial.
+        """Return a table with one row for each trial.
 
         Returns
         -------
         pandas.DataFrame
-            Columns stage, error_deg.
+            Columns stage, error_deg (saccade error).
         """
         tables = [pd.DataFrame({"stage": stage, "error_deg": errors}) for stage, errors in self.data.items()]
         return pd.concat(tables, ignore_index=True)
 
     def plot(self):
-        """Draw a histogram for each stage.
+        """Draw a histogram of the saccade errors of each stage.
 
         Returns
         -------
@@ -62,20 +65,22 @@ class SaccadeResult(MappingResult):
 
 @labelled
 class DistractorResult(MappingResult):
-    """Performance and saccade errors of each stage by the distance between distractor and stimulus.
+    """Performance and saccade errors of each stage as a function of the distance between distractor and stimulus.
 
     Attributes
     ----------
     data : dict
-        'performance': pandas.DataFrame, stage x distance in steps of the ring, share of correct trials; 'errors':
-        {stage: {distance: (n_trials,) array of saccade errors in degrees}}.
+        'performance': pandas.DataFrame of the share of correct trials (0 to 1), with one row per stage and one column
+        per distance; 'errors': {stage: {distance: (n_trials,) array of saccade errors in degrees}}. Distances are in
+        ring steps.
     n_ring : int
-        Number of locations on the ring; a step is 360 / n_ring degrees.
+        Number of locations on the ring; a ring step is 360 / n_ring degrees.
     n_checkpoints : dict
         {stage: number of checkpoints}.
     stage_performance : dict
-        {stage: mean logged performance of its checkpoints}.
+        {stage: mean logged performance of its checkpoints, 0 to 1}.
     title : str
+        Start of the titles of the figures.
     """
 
     data: dict
@@ -85,12 +90,12 @@ class DistractorResult(MappingResult):
     title: str = ""
 
     def at_distance(self, distance):
-        """Return the saccade errors at one distance.
+        """Return the saccade errors in trials with one distance between distractor and stimulus.
 
         Parameters
         ----------
         distance : int
-            In steps of the ring.
+            Distance in ring steps, 0 to n_ring // 2.
 
         Returns
         -------
@@ -102,12 +107,13 @@ class DistractorResult(MappingResult):
         )
 
     def to_frame(self):
-        """Return a table with a row for each stage and distance.
+        """Return a table with one row for each stage and distance.
 
         Returns
         -------
         pandas.DataFrame
-            Columns stage, distance_deg, performance, mean_error_deg, n_trials, n_checkpoints.
+            Columns stage, distance_deg, performance (share of correct trials), mean_error_deg (of the saccades),
+            n_trials, n_checkpoints.
         """
         rows = [
             {
@@ -124,7 +130,9 @@ class DistractorResult(MappingResult):
         return pd.DataFrame(rows)
 
     def plot(self):
-        """Draw performance against distance, one line per stage; `at_distance` has the histograms of the errors.
+        """Draw performance against distance, one line per stage.
+
+        For histograms of the saccade errors, plot the result of `at_distance`.
 
         Returns
         -------
@@ -137,21 +145,22 @@ class DistractorResult(MappingResult):
 
 
 def odrd_distractor_analysis(hp, log, model_dir, trial_list, save=True, rule="odrd"):
-    """Measure performance and saccade errors with a distractor, for all pairs of its location and the stimulus's.
+    """Measure performance and saccade errors for all pairs of stimulus location and distractor location.
 
-    Each checkpoint answers R x R sets (one for each pair) of 16 R trials with input noise, which are the same at all
-    checkpoints. This takes 64 times as long as computing the activity once: a few checkpoints per stage are enough.
+    With R locations on the ring, each checkpoint is tested with R x R sets (one per pair) of 16 R trials. The trials
+    have input noise and are the same at all checkpoints. These are R x R times as many trials (64 times with R = 8) as
+    `compute_H` needs. A few checkpoints per stage are enough.
 
     Parameters
     ----------
     hp, log : dict
     model_dir : str
     trial_list : range, list, tuple, array or stage dict
-        Checkpoints; stages are those of the rule.
+        Trial numbers of the checkpoints; from a stage dict, those of `rule`.
     save : bool
-        Write the figures.
+        Whether to write the figures.
     rule : str
-        A rule with test modes 'test-i-j' (`task.Task.test_pairs`): ODR with a distractor, or one of your own.
+        A rule with the test modes 'test-i-j' (`task.Task.test_pairs`): 'odrd', or a task of your own.
 
     Returns
     -------
@@ -160,9 +169,9 @@ def odrd_distractor_analysis(hp, log, model_dir, trial_list, save=True, rule="od
     Raises
     ------
     ValueError
-        If the network has no such rule, the rule has no such modes, or a checkpoint is damaged.
+        If the rule is not in the network's rule set or does not have these test modes, or a checkpoint is damaged.
     FileNotFoundError
-        If none of the checkpoints is on disk. If some are missing, one warning names them.
+        If none of the checkpoints is on disk. If only some are missing, one warning names them.
     """
     n_ring = hp["n_eachring"]
     task_info(hp, model_dir, rule)
@@ -181,27 +190,31 @@ def odrd_distractor_analysis(hp, log, model_dir, trial_list, save=True, rule="od
 
 
 def saccade_distribut_analysis(hp, log, rule, model_dir, trial_list, save=True):
-    """Measure the saccade errors of each stage in R repeats of the test trials with input noise.
+    """Measure the saccade errors of each stage in test trials with input noise.
+
+    With R locations on the ring, the test trials are repeated R times with different noise.
 
     Parameters
     ----------
     hp, log : dict
     rule, model_dir : str
     trial_list : range, list, tuple, array or stage dict
+        Trial numbers of the checkpoints; from a stage dict, those of `rule`.
     save : bool
-        Write the figure.
+        Whether to write the figure.
 
     Returns
     -------
     SaccadeResult
-        |target − population vector| at the last step, whether or not the network still fixates.
+        The angle between target and population vector at the last time step, whether or not the network still
+        fixates.
 
     Raises
     ------
     ValueError
-        If the network has no such rule, or a checkpoint is damaged.
+        If the rule is not in the network's rule set, or a checkpoint is damaged.
     FileNotFoundError
-        If none of the checkpoints is on disk. If some are missing, one warning names them.
+        If none of the checkpoints is on disk. If only some are missing, one warning names them.
     """
     task_info(hp, model_dir, rule)
     stages = present_stages(hp, log, model_dir, rule, trial_list)
@@ -228,8 +241,9 @@ def compute_saccade_distribution(errors, stages, performance=None, title=""):
     stages : dict
         {stage: trial numbers}.
     performance : dict, optional
-        {stage: mean performance}, for the legend.
+        {stage: mean performance, 0 to 1}, for the legend.
     title : str
+        Title of the figure.
 
     Returns
     -------
@@ -240,20 +254,21 @@ def compute_saccade_distribution(errors, stages, performance=None, title=""):
 
 
 def compute_distractor_effect(saccades, stages, n_ring, performance=None, title=""):
-    """Sort correct responses and saccade errors by the distance between distractor and stimulus.
+    """Compute performance and pool saccade errors for each distance between distractor and stimulus.
 
     Parameters
     ----------
     saccades : dict
-        {trial number: (correct, error in degrees)}, arrays (n_ring ** 2, n_trials); row i * n_ring + j: stimulus at
-        location i, distractor at j.
+        {trial number: (correct, error)}: two (n_ring ** 2, n_trials) arrays, 1 or 0 for correct or wrong responses, and
+        saccade errors in degrees. Row i * n_ring + j has the stimulus at location i and the distractor at location j.
     stages : dict
         {stage: trial numbers}.
     n_ring : int
-        Number of locations.
+        Number of locations on the ring.
     performance : dict, optional
-        {stage: mean performance}, for the legends.
+        {stage: mean performance, 0 to 1}, for the legends.
     title : str
+        Start of the titles of the figures.
 
     Returns
     -------
@@ -262,11 +277,14 @@ def compute_distractor_effect(saccades, stages, n_ring, performance=None, title=
     Raises
     ------
     ValueError
-        If an array does not have a row for each pair of locations.
+        If an array does not have one row for each pair of locations.
     """
     wrong = {np.shape(values) for of_trial in saccades.values() for values in of_trial if len(values) != n_ring**2}
     if wrong:
-        raise ValueError(f"There must be {n_ring**2} rows, one for each pair of locations, not {wrong}.")
+        raise ValueError(
+            f"Each array of `saccades` must have {n_ring**2} rows, one for each pair of locations; got arrays of "
+            f"shapes {quoted(wrong)}."
+        )
     distance = ring_distance(n_ring)
     distances = list(range(n_ring // 2 + 1))
     shares, errors = {}, {}
@@ -280,20 +298,20 @@ def compute_distractor_effect(saccades, stages, n_ring, performance=None, title=
 
 
 def ring_distance(n_ring):
-    """Return the distance of all pairs of locations around the ring, in locations, (n_ring ** 2,)."""
+    """Return the distances (n_ring ** 2,) of all pairs of locations along the ring, in ring steps."""
     apart = np.subtract.outer(np.arange(n_ring), np.arange(n_ring)).ravel() % n_ring
     return np.minimum(apart, n_ring - apart)
 
 
 def saccade_error(output, targets):
-    """Return the distance between the target and the population vector of the output.
+    """Return the angle between the target and the population vector of the output.
 
     Parameters
     ----------
     output : (..., R + 1) array
-        Output of the network, fixation first.
+        Output of the network; the first unit signals fixation, the R others form the ring.
     targets : (...) array
-        Target direction in rad.
+        Target directions in rad.
 
     Returns
     -------
@@ -307,7 +325,7 @@ def saccade_error(output, targets):
 
 
 def noisy_inputs(hp, rule, modes):
-    """Generate trials with input noise, the same in every call; hp['rng'] is not changed.
+    """Generate trials with input noise, which are the same in every call; hp['rng'] is not changed.
 
     Parameters
     ----------
@@ -319,9 +337,9 @@ def noisy_inputs(hp, rule, modes):
     Returns
     -------
     inputs : list of (n_time, n_trials, n_input) arrays
-        One for each batch.
-    targets : (n_modes, n_trials of a mode) array
-        Target direction in rad.
+        One array for each batch.
+    targets : (n_modes, n_trials) array
+        Target directions in rad; n_trials is the number of trials of one mode.
     """
     seeded = {**hp, "rng": np.random.RandomState(hp.get("seed", 0))}
     inputs, targets = [], []
@@ -333,23 +351,23 @@ def noisy_inputs(hp, rule, modes):
 
 
 def saccades_at(hp, model_dir, rule, inputs, targets, trials, description):
-    """Compute whether checkpoints respond correctly, and their saccade errors, once for the same inputs.
+    """Compute correct responses and saccade errors at checkpoints; they are remembered for further calls.
 
     Parameters
     ----------
     hp : dict
     model_dir, rule : str
     inputs, targets
-        As returned by `noisy_inputs`, or some of the trials of each batch.
+        As `noisy_inputs` returns them, or a subset of the trials of each batch.
     trials : list of int
         Trial numbers of checkpoints.
     description : str
-        Name of the progress bar.
+        Label of the progress bar.
 
     Returns
     -------
-    {trial number: (correct, error in degrees)}
-        Each an array of the shape of `targets`.
+    {trial number: (correct, error)}
+        Two arrays of the shape of `targets`: 1 or 0 for correct or wrong responses, and saccade errors in degrees.
 
     Raises
     ------
@@ -357,7 +375,7 @@ def saccades_at(hp, model_dir, rule, inputs, targets, trials, description):
         If a checkpoint is missing or damaged.
     """
     net = network(hp)
-    y_hat = net.model.evaluation[1]  # computed without keeping the activity
+    y_hat = net.model.evaluation[1]  # this output is computed without keeping the activity
     digest = hashlib.sha256(np.ascontiguousarray(targets))
     for x in inputs:
         digest.update(np.ascontiguousarray(x))

@@ -193,8 +193,8 @@ def _checked(trials, regularizer, n_components):
         raise ValueError(f"regularizer must be 'auto' or a number; got {quoted(regularizer)}.")
     if isinstance(regularizer, str) and len(trials) < 2:
         raise ValueError(
-            "regularizer='auto' holds out trials and needs two or more trials per location; with a single trial, pass a "
-            "number instead."
+            "regularizer='auto' holds out trials and needs two or more trials per location; with a single trial, pass "
+            "a number instead."
         )
     return trials
 

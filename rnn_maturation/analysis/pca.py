@@ -168,8 +168,8 @@ def compute_pca(means, dt, n_components=2, epochs=None, title=""):
     n_locations, n_time, n_units = means.shape
     if not 1 <= n_components <= min(n_locations * n_time, n_units):
         raise ValueError(
-            f"n_components must be 1 to {min(n_locations * n_time, n_units)}, the smaller of the numbers of units and of "
-            f"locations x time steps; got {quoted(n_components)}."
+            f"n_components must be 1 to {min(n_locations * n_time, n_units)}, the smaller of the number of units and "
+            f"the number of locations x time steps; got {quoted(n_components)}."
         )
     standardized = StandardScaler().fit_transform(means.reshape(-1, n_units).astype(float))
     pca = PCA(n_components, svd_solver="full")

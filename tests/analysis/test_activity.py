@@ -101,7 +101,7 @@ def test_files_are_of_test_trials_only(run, trials):
     hp, _, model_dir = run
     saved = Get_H(hp, model_dir, trials[0], "odrd", save_H=True)
     assert not np.allclose(Get_H(hp, model_dir, trials[0], "odrd", task_mode="test-1-2"), saved)
-    with pytest.raises(ValueError, match="'test' only"):
+    with pytest.raises(ValueError, match="task_mode 'test' only"):
         Get_H(hp, model_dir, trials[0], "odrd", save_H=True, task_mode="test-1-2")
 
 
@@ -112,7 +112,7 @@ def test_wrong_and_damaged_activity_files_are_named(run, trials):
     with pytest.raises(ValueError, match="H_odr.pkl has 175 steps and 64 trials"):
         Get_H(hp, model_dir, trials[0], "odr")
     save_pickle(file, {"H": 1})
-    with pytest.raises(ValueError, match="H_odr.pkl is not an activity array"):
+    with pytest.raises(ValueError, match="H_odr.pkl does not contain an activity array"):
         Get_H(hp, model_dir, trials[0], "odr")
     file.write_bytes(b"nonsense")
     with pytest.raises(ValueError, match="H_odr.pkl is damaged"):
@@ -152,7 +152,7 @@ def test_compute_h_stops_cleanly_when_the_disk_is_full(run, trials):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (whole.stat().st_size // 2, limits[1]))
     try:
-        with pytest.raises(OSError, match="stopped after 0 of 4 files; those are whole"):
+        with pytest.raises(OSError, match="stopped after 0 of 4 files; these are complete"):
             compute_H(hp, log, model_dir, ["overlap"])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -226,7 +226,7 @@ def test_activity_of_another_network_is_named(run, trials):
     hp, _, model_dir = run
     activity = Get_H(hp, model_dir, trials[0], "odr", save_H=True)
     save_pickle(activity_file(model_dir, trials[0], "odr"), activity[:, :, :5])
-    with pytest.raises(ValueError, match=r"H_odr.pkl has 5 units, the network of this run 12. Delete it"):
+    with pytest.raises(ValueError, match=r"H_odr.pkl has 5 units, but the network of this run has 12\. Delete"):
         Get_H(hp, model_dir, trials[0], "odr")
 
 

@@ -126,7 +126,7 @@ def test_pairs_are_sorted_by_their_distance_on_the_circle(n_ring):
     assert result["performance"].loc["mature"].tolist() == [d % 2 for d in distances]
     for d in distances:
         assert set(result["errors"]["mature"][d].tolist()) == {10 * d}
-    with pytest.raises(ValueError, match=f"There must be {n_ring**2} rows, one for each pair of locations"):
+    with pytest.raises(ValueError, match=f"must have {n_ring**2} rows, one for each pair of locations"):
         compute_distractor_effect({7: (steps[1:], steps[1:])}, {"mature": [7]}, n_ring)
 
 
