@@ -1,4 +1,4 @@
-"""The analyses of the paper: each computes, returns its numbers and writes its figures below figure/."""
+"""The analyses of the paper, and further ones; most return labeled results and write figures below figure/."""
 
 from rnn_maturation.analysis.activity import Get_H, compute_H
 from rnn_maturation.analysis.behavior import odrd_distractor_analysis, saccade_distribut_analysis

@@ -51,9 +51,8 @@ def compute_H(hp, log, model_dir, rules=None, trial_list=None, recompute=False, 
         If a file cannot be written, for example because the disk is full. The files written before are complete and
         are kept.
     """
-    from rnn_maturation.analysis.selectivity import (
-        checkpoint_summary,
-    )  # imported here because it imports this module itself
+    # imported here, because selectivity imports this module
+    from rnn_maturation.analysis.selectivity import checkpoint_summary
 
     rules = as_list(hp.get("rules", rules_dict[hp["ruleset"]]) if rules is None else rules)
     work = []

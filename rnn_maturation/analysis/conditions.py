@@ -1,35 +1,36 @@
-"""Conditions of the test trials: which location each trial shows, and when the epochs are."""
+"""Conditions of the test trials: the stimulus location of each trial, and the times of the epochs."""
 
 import numpy as np
 
+from rnn_maturation.checks import quoted
 from rnn_maturation.model_directory import load_pickle, save_pickle, task_info_file
 from rnn_maturation.task import generate_trials, rules_dict
 
 
 def gen_task_info(hp, log, model_dir, rules, return_trial_store=False):
-    """Write which location each test trial shows, and when the epochs are, into task_info.pkl.
+    """Write the stimulus location of each test trial, and the times of the epochs, to task_info.pkl.
 
-    Rules that are in the file already stay as they are.
+    Entries of rules that are already in the file are not changed.
 
     Parameters
     ----------
     hp : dict
     log : dict or None
-        Not used; kept for the order of the original's arguments.
+        Not used. The function has this argument because the original has it.
     model_dir : str
     rules : list of str
     return_trial_store : bool
-        Also return the trials.
+        Whether to return the trials.
 
     Returns
     -------
     {rule: task.Trial} or None
-        The noise-free test trials.
+        The test trials, without input noise; None unless `return_trial_store` is set.
 
     Raises
     ------
     ValueError
-        For a rule that is not in the network's rule set, or whose trials show no stimulus.
+        If a rule is unknown, its trials show no stimulus, or task_info.pkl is damaged.
     """
     file = task_info_file(model_dir)
     info = _read_conditions(file)
@@ -41,18 +42,18 @@ def gen_task_info(hp, log, model_dir, rules, return_trial_store=False):
 
 
 def trial_conditions(rule, trial):
-    """Return what task_info.pkl says of a rule, of its noise-free test trials.
+    """Return the entry of task_info.pkl for a rule, computed from its test trials.
 
     Parameters
     ----------
     rule : str
     trial : task.Trial
-        As `test_trials` returns it.
+        Test trials, as `test_trials` returns them.
 
     Returns
     -------
     dict
-        As `task_info`.
+        As `task_info` returns it.
 
     Raises
     ------
@@ -61,17 +62,17 @@ def trial_conditions(rule, trial):
     """
     if not trial.input_loc:
         raise ValueError(
-            f"The trials of rule {rule} show no stimulus by which they could be sorted: its draw function must add one "
-            "with trial.add_stimulus."
+            f"The trials of rule {rule} show no stimulus, and can therefore not be sorted by location. The draw "
+            "function of the task must add a stimulus with trial.add_stimulus."
         )
     rings = np.array(trial.input_loc).reshape(-1, trial.batch_size, trial.n_eachring)
-    shown = [ring.argmax(axis=1) for ring in rings]  # for each stimulus: (B,) location indices
+    shown = [ring.argmax(axis=1) for ring in rings]  # location indices (n_trials,) of each stimulus
     info = {f"in_loc_{number}" if number > 1 else "in_loc": where for number, where in enumerate(shown, 1)}
     return {**info, "in_loc_set": sorted({int(where) for where in shown[0]}), "epoch_info": dict(trial.epochs)}
 
 
 def task_info(hp, model_dir, rule):
-    """Return the conditions of a rule's test trials, from task_info.pkl or, if they are not in it, computed.
+    """Return the conditions of a rule's test trials; compute them if they are not in task_info.pkl.
 
     Parameters
     ----------
@@ -82,17 +83,20 @@ def task_info(hp, model_dir, rule):
     Returns
     -------
     dict
-        in_loc (B,) location index of each trial, in_loc_2 … of further stimuli, in_loc_set, and epoch_info
-        {epoch: (start, end)} in steps.
+        'in_loc': (n_trials,) array, location index of the first stimulus in each trial; 'in_loc_2' and so on: the same
+        for further stimuli; 'in_loc_set': sorted list of the location indices in 'in_loc'; 'epoch_info':
+        {epoch: (start, end)} in steps, where None stands for the start or the end of the trial.
 
     Raises
     ------
     ValueError
-        For a rule that the network never saw, or a damaged file.
+        If the rule is not in the network's rule set, its trials show no stimulus, or task_info.pkl is damaged.
     """
     rules = rules_dict[hp["ruleset"]]
     if rule not in rules:
-        raise ValueError(f"The network in {model_dir} never saw a rule {rule!r}: choose one of {', '.join(rules)}.")
+        raise ValueError(
+            f"The rule set of the network in {model_dir} has no rule {quoted(rule)}: choose one of {', '.join(rules)}."
+        )
     file = task_info_file(model_dir)
     stored = _read_conditions(file)
     info = stored[rule] if rule in stored else trial_conditions(rule, test_trials(hp, rule))
@@ -108,26 +112,33 @@ def task_info(hp, model_dir, rule):
     except (TypeError, KeyError, ValueError, AttributeError):
         is_sound = False
     if not is_sound:
-        raise ValueError(f"{file} is not sound for rule {rule}: delete it and it is made again.")
+        raise ValueError(
+            f"{file} contains invalid trial conditions for rule {rule}. Delete the file; it is then created again."
+        )
     return info
 
 
 def _read_conditions(file):
-    """Return {rule: what task_info.pkl says of it}, empty without a file."""
+    """Return the content of task_info.pkl, {rule: conditions}; an empty dict if there is no file."""
     info = load_pickle(file) if file.exists() else {}
     if not isinstance(info, dict):
-        raise ValueError(f"{file} is not a file of trial conditions: delete it and it is made again.")
+        raise ValueError(f"{file} does not contain trial conditions. Delete the file; it is then created again.")
     return info
 
 
 def epoch_steps(info, rule, epoch):
-    """Return the steps of an epoch, as a slice.
+    """Return the time steps of an epoch as a slice.
 
     Parameters
     ----------
     info : dict
         As `task_info` returns it.
     rule, epoch : str
+        Their names; the rule is only named in the error.
+
+    Returns
+    -------
+    slice
 
     Raises
     ------
@@ -135,22 +146,22 @@ def epoch_steps(info, rule, epoch):
         If the rule does not have the epoch.
     """
     if epoch not in info["epoch_info"]:
-        raise ValueError(f"Rule {rule} has no epoch {epoch!r}: choose one of {', '.join(info['epoch_info'])}.")
+        raise ValueError(f"Rule {rule} has no epoch {quoted(epoch)}: choose one of {', '.join(info['epoch_info'])}.")
     return slice(*info["epoch_info"][epoch])
 
 
 def check_epochs(info, rule, epochs):
-    """Raise a ValueError unless the rule has these epochs (one name or several)."""
+    """Raise a ValueError unless the rule has all of these epochs (one name or a sequence of names)."""
     for epoch in as_list(epochs):
         epoch_steps(info, rule, epoch)
 
 
 def test_trials(hp, rule, task_mode="test"):
-    """Return noise-free trials of a rule, the same in every call: what the rule draws does not touch hp['rng']."""
+    """Return test trials of a rule without input noise, the same in every call; hp['rng'] is not changed."""
     rng = np.random.RandomState(hp.get("seed", 0))
     return generate_trials(rule, {**hp, "rng": rng}, task_mode, noise_on=False)
 
 
 def as_list(names):
-    """Return one name or several as a list."""
+    """Return a list of names, given one name or a sequence of names."""
     return [names] if isinstance(names, str) else list(names)

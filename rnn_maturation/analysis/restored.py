@@ -1,4 +1,4 @@
-"""The network as it was at any checkpoint: one graph, into which the weights are restored."""
+"""The network at any checkpoint: a single graph into which the weights of checkpoints are restored."""
 
 import hashlib
 import json
@@ -15,7 +15,9 @@ from rnn_maturation.network import Model, tf1
 
 
 class Network:
-    """One graph for all checkpoints, with one session per core into which the weights of a checkpoint are restored.
+    """One graph for all checkpoints, and one session per core.
+
+    The weights of a checkpoint are restored into a session before anything is computed with it.
 
     Parameters
     ----------
@@ -25,32 +27,33 @@ class Network:
     Attributes
     ----------
     model : rnn_maturation.network.Model
-        Its tensors are what `run` computes and is fed with.
+        Its tensors can be computed with `run`, and its placeholders are fed there.
     """
 
     def __init__(self, hp):
-        with ThreadPoolExecutor(1) as own_thread:  # a default graph belongs to a thread: the caller's stays as it is
+        with ThreadPoolExecutor(1) as own_thread:  # default graphs belong to threads: the caller's is not changed
             self.model = own_thread.submit(Model, None, hp=hp).result()
         self._graph = self.model.h.graph
         self._graph.finalize()
         self._idle_sessions = SimpleQueue()
-        # A session computes in the calling thread only: sessions side by side do not wait for each other, and the
-        # results do not depend on how sums are distributed over threads.
+        # A session runs all operations in the thread that calls it. Concurrent sessions then do not wait for each
+        # other, and the results do not depend on how sums are distributed over threads.
         config = tf1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=-1)
         config.gpu_options.allow_growth = True
         for _ in range(n_cores()):
             self._idle_sessions.put(tf1.Session(graph=self._graph, config=config))
 
     def run(self, folder, tensor, feed):
-        """Compute a tensor of the network of a checkpoint; may be called from several threads.
+        """Compute a tensor with the weights of a checkpoint; several threads may call this at the same time.
 
         Parameters
         ----------
         folder : Path
             Folder of the checkpoint.
         tensor : tf.Tensor
+            Tensor of `model`.
         feed : dict
-            {placeholder: value}.
+            {placeholder of `model`: value}.
 
         Returns
         -------
@@ -72,12 +75,12 @@ class Network:
 
 @cached(LRUCache(maxsize=1), key=hp_text, lock=Lock())
 def network(hp):
-    """Return the `Network` of some hyper-parameters, which is built once for all analyses that follow each other."""
-    return Network(json.loads(hp_text(hp)))  # a copy without the random generator, which building would advance
+    """Return the `Network` for some hyper-parameters; it is kept until other hyper-parameters are requested."""
+    return Network(json.loads(hp_text(hp)))  # without hp['rng'], which building a network would advance
 
 
 def noise_seed(hp, trial_num, what):
-    """Return the seed of the recurrent noise, which depends on hp['seed'], the checkpoint and what is computed only.
+    """Return the seed of the recurrent noise, which depends only on hp['seed'], the checkpoint and `what`.
 
     Parameters
     ----------
@@ -85,7 +88,7 @@ def noise_seed(hp, trial_num, what):
     trial_num : int
         Trial number of the checkpoint.
     what : str
-        Names what is computed: other names give other noise.
+        Name of what is computed; different names give different noise.
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""The base classes of the results that analyses return.
+"""Base classes of the results that the analyses return.
 
-A public analysis returns one frozen dataclass. It can be used as the value that the original function returned (a
-mapping or a table), its fields name axes and units, `to_frame` gives a tidy table and `plot` draws it. A notebook cell
-that ends with a result shows its figure.
+A public analysis returns one frozen dataclass. It can be used like the value that the original function returned (a
+mapping or a table). The documentation of its fields states axes and units, `to_frame` returns a tidy table, and `plot`
+draws the figure. A notebook cell that ends with a result shows its figure.
 """
 
 import io
@@ -13,14 +13,15 @@ import numpy as np
 import pandas as pd
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-labelled = dataclass(frozen=True, eq=False, repr=False)  # results compare and print as the mapping or table they hold
+labelled = dataclass(frozen=True, eq=False, repr=False)  # results compare and print like the data they hold
 
 
 class Result:
     """Base of all results.
 
-    A subclass is a dataclass (decorated with `labelled`) with a field `data`, the original's return value, and the two
-    methods below. The field is not called `values`, because dicts and tables have an attribute of that name.
+    A subclass is a dataclass (decorated with `labelled`). It has an attribute `data`, the value that the original
+    function returned, and the methods `to_frame` and `plot`. The attribute is not called `values`, because dicts and
+    tables have an attribute of that name.
     """
 
     def to_frame(self):
@@ -42,13 +43,13 @@ class Result:
         raise NotImplementedError
 
     def _repr_png_(self):
-        """Return the figure as the image that a notebook shows where a cell ends with the result."""
+        """Return the figure as a PNG image, which a notebook shows if a cell ends with the result."""
         image = io.BytesIO()
         self.plot().savefig(image, format="png", dpi=100, bbox_inches="tight")
         return image.getvalue()
 
     def __getitem__(self, key):
-        """Return an item of the mapping, or a column of the table."""
+        """Return a value of the mapping, or a column of the table."""
         return self.data[key]
 
     def __iter__(self):
@@ -61,21 +62,21 @@ class Result:
 
 
 class MappingResult(Result, Mapping):
-    """A result that can be used as a dict: `data` is a dict."""
+    """A result that can be read like a dict, which is its attribute `data`."""
 
     __hash__ = None
 
     def __repr__(self):
-        """Return the kind of result and its keys, without the arrays."""
+        """Return the name of the class and at most eight keys, without the arrays."""
         keys = [repr(key) for key in self.data]
         return f"{type(self).__name__} of {', '.join(keys[:8])}{', …' if len(keys) > 8 else ''}"
 
 
 class TableResult(Result, NDArrayOperatorsMixin):
-    """A result that can be used as a pandas.DataFrame: `data` is one, and its attributes are the result's.
+    """A result that can be used like a pandas.DataFrame, which is its attribute `data`.
 
-    Operators and functions of numpy give a DataFrame. The result itself is not changed; `to_frame` gives a table that
-    can be.
+    Attributes that the result does not have itself are those of the table. Operators and element-wise NumPy
+    functions return a DataFrame and do not change the result. `to_frame` returns a table that you can change freely.
     """
 
     __hash__ = None
@@ -85,17 +86,17 @@ class TableResult(Result, NDArrayOperatorsMixin):
         return repr(self.data)
 
     def __getattr__(self, name):
-        """Return an attribute of the table."""
+        """Return an attribute of the table that the result itself does not have."""
         if name.startswith("_") or name == "data":
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
         return getattr(self.data, name)
 
     def __array__(self, dtype=None, copy=None):
-        """Return the table as an array."""
+        """Return a copy of the table as a NumPy array."""
         return np.array(self.data, dtype=dtype)
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-        """Apply an operator (``<``, ``+`` …) or a function of numpy to the table."""
+        """Apply an operator (such as ``<`` or ``+``) or a NumPy function to the table."""
         tables = [value.data if isinstance(value, TableResult) else value for value in inputs]
         return getattr(ufunc, method)(*tables, **kwargs)
 

@@ -215,10 +215,10 @@ def test_a_task_info_that_cannot_be_used_is_named(run, info):
     save_pickle(task_info_file(model_dir), {"odr": SOUND})
     assert task_info(hp, model_dir, "odr")["epoch_info"] == EPOCHS
     save_pickle(task_info_file(model_dir), {"odr": info})
-    with pytest.raises(ValueError, match="task_info.pkl is not sound for rule odr: delete it"):
+    with pytest.raises(ValueError, match="task_info.pkl contains invalid trial conditions for rule odr. Delete"):
         task_info(hp, model_dir, "odr")
     save_pickle(task_info_file(model_dir), [1, 2])
-    with pytest.raises(ValueError, match="task_info.pkl is not a file of trial conditions: delete it"):
+    with pytest.raises(ValueError, match="task_info.pkl does not contain trial conditions. Delete"):
         task_info(hp, model_dir, "odr")
 
 

@@ -88,7 +88,7 @@ def test_saccades(run, trials):
     np.testing.assert_allclose(repeats, np.repeat(repeats[:1], 8, axis=0), atol=1e-3)
     _, wanted = outputs(quiet, model_dir, trials[0], "gap", ["test"])
     np.testing.assert_allclose(repeats[:1], wanted, atol=1e-2)
-    with pytest.raises(ValueError, match="never saw a rule 'odr500'"):
+    with pytest.raises(ValueError, match="has no rule 'odr500'"):
         saccade_distribut_analysis(hp, log, "odr500", model_dir, trials)
 
 

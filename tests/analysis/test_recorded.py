@@ -24,7 +24,7 @@ def test_means_are_read_in_their_order(tmp_path):
         ("1,2\n1,3\n", "has 2 rows and 2 columns"),
         ("2,1\n1,2\n", "first column must be the location, 1 to 2"),
         ("1,x\n2,3\n", "not a table of comma-separated numbers"),
-        ("1,nan\n2,3\n", "nan or inf"),
+        ("1,nan\n2,3\n", "NaN or infinity"),
     ],
 )
 def test_wrong_files_are_named(tmp_path, content, problem):
@@ -36,7 +36,7 @@ def test_wrong_files_are_named(tmp_path, content, problem):
 
 
 def test_missing_files_are_named():
-    with pytest.raises(FileNotFoundError, match="recorded neurons nowhere.txt"):
+    with pytest.raises(FileNotFoundError, match="recorded neurons named nowhere.txt"):
         load_recorded_trials("nowhere.txt")
 
 

@@ -320,7 +320,7 @@ def test_missing_checkpoints_are_named_once(run, trials):
 
 def test_unknown_rules_and_epochs_are_refused(run, trials):
     hp, _, model_dir = run
-    with pytest.raises(ValueError, match="never saw a rule 'match_or_non': choose one of overlap"):
+    with pytest.raises(ValueError, match="has no rule 'match_or_non': choose one of overlap"):
         generate_neuron_info(hp, model_dir, ["stim1"], trials, ["match_or_non"], verbose=False)
     with pytest.raises(ValueError, match="odr has no epoch 'delay2': choose one of fix1, stim1, delay1, go1"):
         generate_neuron_info(hp, model_dir, ["delay2"], trials, ["odr"], verbose=False)
