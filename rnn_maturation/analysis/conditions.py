@@ -62,7 +62,7 @@ def trial_conditions(rule, trial):
     """
     if not trial.input_loc:
         raise ValueError(
-            f"The trials of rule {rule} show no stimulus, and can therefore not be sorted by location. The draw "
+            f"The trials of rule {rule} show no stimulus and can therefore not be sorted by location. The draw "
             "function of the task must add a stimulus with trial.add_stimulus."
         )
     rings = np.array(trial.input_loc).reshape(-1, trial.batch_size, trial.n_eachring)
