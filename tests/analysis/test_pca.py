@@ -45,5 +45,5 @@ def test_recorded_neurons(tmp_path, monkeypatch):
     result = real_neuron_PCA("means.txt", time_len=11)
     assert result["components"].shape == (2, 8, 11)
     assert Path("figure/real_neuron_pca/meanscomp2_all_loc_bycomp_conc_std.png").exists()
-    with pytest.raises(ValueError, match="means.txt has 88 columns; expected 8 locations x 12 steps"):
+    with pytest.raises(ValueError, match="means.txt has 88 columns, but 8 locations x 12 steps are expected"):
         real_neuron_PCA("means.txt", time_len=12)
