@@ -156,6 +156,13 @@ def check_epochs(info, rule, epochs):
         epoch_steps(info, rule, epoch)
 
 
+def require_epochs(epochs, names):
+    """Raise a ValueError unless a dict of epochs, such as that of a recording, has all of these names."""
+    missing = [name for name in names if name not in epochs]
+    if missing:
+        raise ValueError(f"epochs must have {', '.join(missing)}; it has {', '.join(epochs)}.")
+
+
 def test_trials(hp, rule, task_mode="test"):
     """Return test trials of a rule without input noise, the same in every call; hp['rng'] is not changed."""
     rng = np.random.RandomState(hp.get("seed", 0))

@@ -405,6 +405,10 @@ def location_folds(locations, test_num):
         If `test_num` is less than 1, or would leave a location without a training trial.
     """
     fewest = min(np.count_nonzero(locations == location) for location in np.unique(locations))
+    if fewest < 2:
+        raise ValueError(
+            "A location has only one trial. A decoder needs two or more, of which one is left for testing."
+        )
     if not 1 <= test_num < fewest:
         raise ValueError(
             f"test_num must be 1 to {fewest - 1}, because a location has only {fewest} trials and at least one of them "

@@ -1,5 +1,6 @@
 """Demixed PCA: components of the time, stimulus and interaction parts of population activity."""
 
+import numbers
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,7 +142,7 @@ def demixed_pca(trials, regularizer="auto", n_components=10):
     ------
     ValueError
         If the array has another shape, contains NaN or infinity, or does not vary over locations and times, if
-        `n_components` is out of range, `regularizer` is a text other than 'auto', or 'auto' has fewer than two trials.
+        `n_components` is out of range, `regularizer` is neither 'auto' nor a number of at least 0, or 'auto' has fewer than two trials.
 
     References
     ----------
@@ -189,8 +190,8 @@ def _checked(trials, regularizer, n_components):
         raise ValueError(
             f"n_components must be 1 to {trials.shape[1]} (the number of units); got {quoted(n_components)}."
         )
-    if isinstance(regularizer, str) and regularizer != "auto":
-        raise ValueError(f"regularizer must be 'auto' or a number; got {quoted(regularizer)}.")
+    if regularizer != "auto" and not (isinstance(regularizer, numbers.Real) and 0 <= regularizer < np.inf):
+        raise ValueError(f"regularizer must be 'auto' or a number of at least 0; got {quoted(regularizer)}.")
     if isinstance(regularizer, str) and len(trials) < 2:
         raise ValueError(
             "regularizer='auto' holds out trials and needs two or more trials per location; with a single trial, pass "

@@ -62,5 +62,5 @@ def remembered(compute, what, hp, model_dir, trial_num, rule, *details):
 
 
 def hp_text(hp):
-    """Return the hyperparameters, without the random generator, as a text by which they can be compared."""
+    """Return the hyper-parameters, without the random generator, as a text by which they can be compared."""
     return json.dumps({key: plain(value) for key, value in hp.items() if key != "rng"}, sort_keys=True)

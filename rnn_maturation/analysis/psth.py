@@ -12,7 +12,7 @@ from scipy.stats import ttest_ind_from_stats
 
 from rnn_maturation import figures
 from rnn_maturation.analysis.activity import location_means, mean_by_location
-from rnn_maturation.analysis.conditions import as_list, check_epochs, epoch_steps, task_info
+from rnn_maturation.analysis.conditions import as_list, check_epochs, epoch_steps, require_epochs, task_info
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.results import MappingResult, TableResult, labelled
 from rnn_maturation.analysis.selectivity import (
@@ -261,7 +261,8 @@ def compute_psth(
     Raises
     ------
     ValueError
-        If `activity` does not have three axes, or if there is not one location for each trial.
+        If `activity` does not have three axes, if there is not one location for each trial, or if `epochs` has no
+        'fix1'.
     """
     activity, units = np.asarray(activity), np.asarray(units, dtype=int)
     if activity.ndim != 3 or len(locations) != activity.shape[1]:
@@ -269,6 +270,7 @@ def compute_psth(
             f"activity must have the shape (n_time, n_trials, n_units), with a location for each trial; it has the "
             f"shape {activity.shape}, and there are {len(locations)} locations."
         )
+    require_epochs(epochs, ["fix1"])
     means = mean_by_location(activity, locations)
     psths = unit_psths(means, units, np.asarray(preferred, dtype=int), slice(*epochs["fix1"]), norm, opposite)
     return PSTHLog({name: psths}, {name: units}, epochs, dt, norm, title)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from rnn_maturation import figures
 from rnn_maturation.analysis.activity import location_means, mean_by_location
-from rnn_maturation.analysis.conditions import check_epochs, epoch_steps, task_info
+from rnn_maturation.analysis.conditions import check_epochs, epoch_steps, require_epochs, task_info
 from rnn_maturation.analysis.results import MappingResult, Result, labelled
 from rnn_maturation.analysis.selectivity import check_types, neuron_infos, select_units
 from rnn_maturation.model_directory import figure_dir
@@ -226,7 +226,13 @@ def compute_sample_unit(activity, locations, unit, epochs, epoch, dt, preferred=
     Returns
     -------
     SampleUnit
+
+    Raises
+    ------
+    ValueError
+        If `epochs` lacks `epoch`.
     """
+    require_epochs(epochs, [epoch])
     means = mean_by_location(np.asarray(activity)[:, :, [unit]], locations)[:, :, 0]
     rates = relative_rates(means, slice(*epochs[epoch]))
     preferred = int(np.argmax(rates)) if preferred is None else preferred

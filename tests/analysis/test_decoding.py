@@ -102,6 +102,8 @@ def test_folds_hold_every_trial_out_once():
     for test_num in (0, 4):
         with pytest.raises(ValueError, match="test_num must be 1 to 3"):
             location_folds(locations, test_num)
+    with pytest.raises(ValueError, match="only one trial"):
+        location_folds(np.array([0, 0, 1]), 1)
 
 
 def test_windows():

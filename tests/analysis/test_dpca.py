@@ -140,8 +140,9 @@ def test_what_cannot_be_analyzed_is_reported():
         demixed_pca(trials[:1])
     with pytest.raises(ValueError, match="no variance to explain"):
         demixed_pca(np.ones_like(trials))
-    with pytest.raises(ValueError, match="must be 'auto' or a number"):
-        demixed_pca(trials, regularizer="strong")
+    for wrong in ("strong", -1e-3, np.nan, None):
+        with pytest.raises(ValueError, match="regularizer must be 'auto' or a number of at least 0"):
+            demixed_pca(trials, regularizer=wrong)
 
 
 def test_trials_are_sorted_by_location():

@@ -131,6 +131,8 @@ def test_a_recording_goes_from_selectivity_to_the_figure():
     assert result.to_frame().groupby("unit")["activity"].mean().to_numpy() == pytest.approx(result["monkey"].mean(1))
     with pytest.raises(ValueError, match="a location for each trial"):
         compute_psth(activity, locations[:-1], units, preferred, EPOCHS, 20)
+    with pytest.raises(ValueError, match="epochs must have fix1; it has delay1"):
+        compute_psth(activity, locations, units, preferred, {"delay1": (75, 150)}, 20)
 
 
 def test_stages_growth_and_tests_of_plain_arrays():
@@ -219,7 +221,7 @@ def test_a_stage_without_units_is_a_gap_with_one_warning(run, trials):
 
 def test_a_checkpoint_that_is_not_on_disk_is_nan_with_one_warning(run, trials):
     hp, log, model_dir = run
-    with pytest.warns(UserWarning, match="no checkpoint 6400: left out") as warned:
+    with pytest.warns(UserWarning, match="leaves out .*: 6400") as warned:
         table = plot_epoch_mean_growth(hp, log, [*trials, 6400], model_dir, "odr", "stim1", "stim1")
     assert len(warned) == 1
     assert table["trial"].tolist() == [*trials, 6400] and np.isnan(table["mean_activity"].iloc[-1])
@@ -319,7 +321,7 @@ def test_growth_shows_the_course_in_gray(run, trials):
     arguments = (hp, log, trials[3:], model_dir, "odr", "stim1", "stim1")
     alone = plot_epoch_mean_growth(*arguments, save=False)
     psths = {trial: every[trial] for trial in trials[3:]}
-    with pytest.warns(UserWarning, match="no checkpoint 6400: left out"):
+    with pytest.warns(UserWarning, match="leaves out .*: 6400"):
         table = plot_epoch_mean_growth(*arguments, PSTH_log=psths, course=[*trials[:4], 6400], save=False)
     assert table["trial"].tolist() == trials and list(psths) == trials[3:]
     wanted = [every[trial][:, 50:75].mean() for trial in trials]
