@@ -142,7 +142,8 @@ def demixed_pca(trials, regularizer="auto", n_components=10):
     ------
     ValueError
         If the array has another shape, contains NaN or infinity, or does not vary over locations and times, if
-        `n_components` is out of range, `regularizer` is neither 'auto' nor a number of at least 0, or 'auto' has fewer than two trials.
+        `n_components` is out of range, `regularizer` is neither 'auto' nor a number of at least 0, or 'auto' has fewer
+        than two trials.
 
     References
     ----------
