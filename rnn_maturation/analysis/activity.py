@@ -25,7 +25,7 @@ def compute_H(hp, log, model_dir, rules=None, trial_list=None, recompute=False, 
 
     The inputs have no noise, but the recurrent units do. The recurrent noise depends only on hp['seed'], the trial
     number of the checkpoint and the rule, so that every computation gives the same activity. The disk space that is
-    needed is printed first.
+    needed is printed first. The conditions of the rules are added to task_info.pkl.
 
     Parameters
     ----------
@@ -89,8 +89,8 @@ def compute_H(hp, log, model_dir, rules=None, trial_list=None, recompute=False, 
     except OSError as error:
         raise OSError(
             error.errno,
-            f"{error.strerror}. compute_H stopped after {len(done)} of {len(work)} files; these are complete. If the "
-            "disk is full, free some space or choose fewer rules and checkpoints. Then call compute_H again: it "
+            f"{error.strerror or error}. compute_H stopped after {len(done)} of {len(work)} files; these are complete. "
+            "If the disk is full, free some space or choose fewer rules and checkpoints. Then call compute_H again: it "
             "computes the missing files",
             error.filename,
         ) from error
@@ -136,8 +136,8 @@ def Get_H(hp, model_dir, trial_num, rule, save_H=False, task_mode="test"):
     save_H : bool
         Whether to write the activity to an H file if there is none.
     task_mode : str
-        Mode of `task.generate_trials`: 'test', or for odrd 'test-i-j' (stimulus at location i, distractor at location
-        j). Only activity in mode 'test' is read from and written to H files.
+        Mode of `task.generate_trials`: 'test', or for rules such as odrd 'test-i-j' (stimulus at location i, distractor
+        at location j). Only activity in mode 'test' is read from and written to H files.
 
     Returns
     -------

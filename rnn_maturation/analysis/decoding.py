@@ -111,8 +111,8 @@ def Decoder_analysis(
     test_num : int
         Number of trials per location that are held out together.
     holdout : 'original' or 'everywhere'
-        'original': as published; the scores off the diagonal are too high. 'everywhere': no tested trial was used for
-        training. See `cross_temporal_scores`.
+        'original': as published; the scores off the diagonal can be too high. 'everywhere': no tested trial was used
+        for training. See `cross_temporal_scores`.
     save : bool
         Whether to write the figure.
 
@@ -291,7 +291,7 @@ def compute_recorded_decoder_scores(
     holdout : 'original' or 'everywhere'
         'original', as published: the first `test_num` trials of each location are held out in all windows. The
         held-out trials are nevertheless included when rates are standardized and artificial trials are drawn, so that
-        scores with artificial trials are too high. Artificial trials follow the real ones, so that none of them is
+        scores with artificial trials can be too high. Artificial trials follow the real ones, so that none of them is
         held out unless `test_num` exceeds the number of real trials of a location. 'everywhere': the mean over random
         splits, stratified by location; artificial trials are drawn from the training trials only, and rates are
         standardized by the training trials and their artificial trials only.
@@ -436,9 +436,9 @@ def cross_temporal_scores(rates, locations, test_num=2, holdout="original", fold
     holdout : 'original' or 'everywhere'
         'original', as published: there is one fold. The first `test_num` trials of each location are held out from
         training, and only they are scored in the training window. In all other windows all trials are scored,
-        including the training trials, so that the scores off the diagonal are too high. 'everywhere': all windows have
-        the same folds, stratified by location. A trial is scored only in its own fold, by classifiers that were not
-        trained on it in any window.
+        including the training trials, so that the scores off the diagonal can be too high. 'everywhere': all windows
+        have the same folds, stratified by location. A trial is scored only in its own fold, by classifiers that were
+        not trained on it in any window.
     folds : (n_folds, n_trials) array of bool, optional
         Trials that are held out in each fold. Default: the folds of `location_folds`; only the first one with
         'original'.

@@ -105,7 +105,7 @@ def print_basic_info(
     rules = [rule for rule in rule_name if "perf_" + rule in log]
     print(f"rules trained: {', '.join(hp.get('rule_trains', rules))}")
     step = trials[1] - trials[0] if len(trials) > 1 else None
-    print(f"last trial number: {trials[-1]}, step: {step}, count: {len(trials)}")
+    print(f"last trial number: {trials[-1]}, trials between evaluations: {step}, evaluations: {len(trials)}")
     curves = {rule: log["perf_" + rule] for rule in rules}
     ranges = {}
     if auto_range_select:

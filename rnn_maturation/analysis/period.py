@@ -83,7 +83,7 @@ def neuron_period_activity_analysis(
         Epoch in which the units are selective.
     analy_epoch : str or (start, end) in ms
         Epoch, or time window from the start of the trial, in which the activity is averaged. A window must start before
-        the last epoch of the trial.
+        the last time at which an epoch starts or ends.
     n_types, norm, PSTH_log
         As in `plot_PSTH`.
     last_step : bool
@@ -103,8 +103,8 @@ def neuron_period_activity_analysis(
     Raises
     ------
     ValueError
-        If the rule, an epoch or a type of units is unknown, if the window is empty or does not start before the last
-        epoch, if a file is damaged, or if PSTH_log lacks checkpoints.
+        If the rule, an epoch or a type of units is unknown, if the window is empty or out of range, if a
+        file is damaged, or if PSTH_log lacks checkpoints.
     FileNotFoundError
         If none of the checkpoints is on disk. If some are missing, one warning names them.
     """

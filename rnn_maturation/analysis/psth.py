@@ -511,7 +511,7 @@ def trials_text(trials):
     """Return the text that describes checkpoints in a title: their number and range."""
     trials = list(trials)
     if len(trials) == 1:
-        return f"checkpoint of {trials[0]:,} trials"
+        return f"checkpoint at {trials[0]:,} trials"
     return f"{len(trials)} checkpoints from {min(trials):,} to {max(trials):,} trials"
 
 
@@ -701,7 +701,7 @@ def checked_log(psth_log, trials, norm, rule, epoch):
         raise ValueError(f"PSTH_log must be what gen_PSTH_log returns, not a {type(psth_log).__name__}.")
     missing = [trial for trial in trials if trial not in psth_log]
     if missing:
-        raise ValueError(f"PSTH_log lacks trial numbers {missing[:5]}: make it with gen_PSTH_log for this trial_list.")
+        raise ValueError(f"PSTH_log lacks trial numbers {quoted(missing)}: make it with gen_PSTH_log for this list.")
     if isinstance(psth_log, PSTHLog) and psth_log.norm != bool(norm):
         raise ValueError(f"PSTH_log was made with norm={psth_log.norm}: give the same norm here, or omit PSTH_log.")
     if isinstance(psth_log, PSTHLog) and psth_log.selective_in not in ((), (rule, epoch)):
@@ -870,8 +870,8 @@ def window_steps(hp, info, rule, window):
     Raises
     ------
     ValueError
-        If the rule has no such epoch, or if the window is empty, starts before the trial or starts only after the
-        beginning of the last epoch.
+        If the rule has no such epoch, or if the window is empty, starts before the trial, or does not start before the
+        last time at which an epoch starts or ends.
     """
     if isinstance(window, str):
         return epoch_steps(info, rule, window)
@@ -884,7 +884,7 @@ def window_steps(hp, info, rule, window):
     last = max(step for steps in info["epoch_info"].values() for step in steps if step is not None)
     if not 0 <= start < end or start >= last:
         raise ValueError(
-            f"The window {quoted(window)} ms is empty, or it does not start between 0 and {last * hp['dt']} ms, the "
-            f"beginning of the last epoch of rule {rule}."
+            f"The window {quoted(window)} ms is empty, or it does not start at 0 ms or later and before "
+            f"{last * hp['dt']} ms, the last time at which an epoch of rule {rule} starts or ends."
         )
     return slice(start, end)

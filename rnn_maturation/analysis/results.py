@@ -13,15 +13,15 @@ import numpy as np
 import pandas as pd
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-labelled = dataclass(frozen=True, eq=False, repr=False)  # results compare and print like the data they hold
+labelled = dataclass(frozen=True, eq=False, repr=False)  # results compare like the data that they hold
 
 
 class Result:
     """Base of all results.
 
-    A subclass is a dataclass (decorated with `labelled`). It has an attribute `data`, the value that the original
-    function returned, and the methods `to_frame` and `plot`. The attribute is not called `values`, because dicts and
-    tables have an attribute of that name.
+    A subclass is a dataclass (decorated with `labelled`) with the methods `to_frame` and `plot`. Mappings and tables
+    have an attribute `data`, the value that the original function returned. It is not called `values`, because dicts
+    and tables have an attribute of that name.
     """
 
     def to_frame(self):

@@ -10,6 +10,7 @@ from rnn_maturation.analysis.activity import location_means, mean_by_location
 from rnn_maturation.analysis.conditions import check_epochs, epoch_steps, require_epochs, task_info
 from rnn_maturation.analysis.results import MappingResult, Result, labelled
 from rnn_maturation.analysis.selectivity import check_types, neuron_infos, select_units
+from rnn_maturation.checks import quoted
 from rnn_maturation.model_directory import figure_dir
 from rnn_maturation.stages import flat_trials, performance_at, present_trials, stage_by_trial, trials_by_stage
 from rnn_maturation.task import rule_name
@@ -130,7 +131,11 @@ class SampleUnits(MappingResult):
         for key, page in self.pages.items():
             if (trial is None or key[0] == trial) and (unit is None or key[1] == unit):
                 return page.plot()
-        raise ValueError(f"There is no page of unit {unit} at checkpoint {trial}.")
+        raise ValueError(
+            f"There is no page of unit {'(any)' if unit is None else quoted(unit)} at checkpoint "
+            f"{'(any)' if trial is None else quoted(trial)}. There are pages (trial number, unit) "
+            f"{quoted(list(self.pages))}."
+        )
 
 
 def sample_neuron_by_trial(hp, log, model_dir, rule, epoch, trial_list, n_type, units=None, max_units=None, save=True):
@@ -183,7 +188,7 @@ def sample_neuron_by_trial(hp, log, model_dir, rule, epoch, trial_list, n_type, 
         chosen = [(int(unit), int(where)) for unit, where in found if units is None or unit in units][:max_units]
         drawn[trial] = [unit for unit, _ in chosen]
         where = f"{rule_name[rule]} at {trial:,} trials ({stage_of[trial]}, performance"
-        where += f" {performance_at(log, rule, trial):.2f})\npolar plot: rate in {epoch} / its maximum"
+        where += f" {performance_at(log, rule, trial):.2f})\npolar plot: rate in {epoch} / maximum over locations"
         for unit, preferred in chosen:
             means = location_means(hp, model_dir, trial, rule)[:, :, unit]
             about = (info["epoch_info"], hp["dt"], stage_of[trial], f"Unit {unit}, {where}")
@@ -217,7 +222,8 @@ def compute_sample_unit(activity, locations, unit, epochs, epoch, dt, preferred=
     dt : float
         Length of a step in ms.
     preferred : int, optional
-        Index of the preferred location. Default: the location with the highest rate in the epoch.
+        Index of the preferred location. Default: the location with the largest relative rate (absolute value) in the
+        epoch.
     stage : str, optional
         Stage of maturation, which determines the color.
     title : str

@@ -61,7 +61,7 @@ def generate_neuron_info(
     Raises
     ------
     ValueError
-        If the network was not trained on a rule, if a rule does not have an epoch, or if a file is damaged.
+        If a rule is not in the network's rule set, if a rule does not have an epoch, or if a file is damaged.
     FileNotFoundError
         If none of the checkpoints is on disk. If some are missing, one warning names them.
     """
@@ -182,8 +182,9 @@ def warn_of_zero_fixation(n_units):
     """Warn that `n_units` units could not be normalized, unless the number is zero."""
     if n_units:
         warnings.warn(
-            f"{n_units} units (counted once per checkpoint) have a fixation rate of zero at one or more locations. "
-            "Their normalized activity there is nan and is left out of means. Use norm=False for absolute rates.",
+            f"{n_units} units (counted once per checkpoint and epoch) have a fixation rate of zero at one or more "
+            "locations. Their normalized activity there is nan and is left out of means. Use norm=False for rates that "
+            "are not normalized.",
             stacklevel=3,
         )
 

@@ -12,7 +12,7 @@ def test_basic_info(run, capsys):
     assert print_basic_info(hp, log, model_dir) is None
     printed = capsys.readouterr().out
     assert "rules trained: overlap, zero_gap, gap, odr, odrd, gap500" in printed
-    assert "last trial number: 6400, step: 1280, count: 6" in printed
+    assert "last trial number: 6400, trials between evaluations: 1280, evaluations: 6" in printed
     ranges = print_basic_info(hp, log, model_dir, auto_range_select=True, avr_window=0, max_trial_num_limit=2)
     assert set(ranges) == {"overlap", "zero_gap", "gap", "odr", "odrd", "gap500"}
     assert ranges["odr"] == {"early": [1280], "mid": [3840], "mature": [6400]}

@@ -98,6 +98,11 @@ def test_windows_in_ms_and_epochs():
     for window in ((500, 500), (-20, 100), (1600, 1700), "stim2", 5, ("a", "b")):
         with pytest.raises(ValueError):
             window_steps({"dt": 20}, info, "odr", window)
+    with pytest.raises(ValueError, match="before 1500 ms, the last time at which an epoch of rule odr starts or ends"):
+        window_steps({"dt": 20}, info, "odr", (1500, 1600))
+    with pytest.raises(ValueError, match="A window must be") as error:
+        window_steps({"dt": 20}, info, "odr", {"trials": list(range(1000)), "perf_odr": [0.5] * 1000})
+    assert len(str(error.value)) < 200  # a log that was given by mistake is not printed whole
 
 
 # ------------------------------------------------------------------------------------------ on a made-up recording
