@@ -18,9 +18,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from rnn_maturation import analysis, figures
+from rnn_maturation.hyperparameters import PAPER_RULESET
 from rnn_maturation.model_directory import checkpoint_trials, figure_dir, load_hp, load_log
 from rnn_maturation.sweep.analysis import analyze_checkpoints
-from rnn_maturation.task import load_tasks
+from rnn_maturation.task import TASKS, load_tasks, rules_dict
 
 # ---- what to analyze ---------------------------------------------------------------------------------------------
 MODEL_DIRS = ["data/6tasks", "data/6tasks_pretrained"]  # without --modeldir: the first of these that exists
@@ -69,11 +70,17 @@ def analyze(model_dir, keep_activity=False, jobs=None, scheduler=None):
     # ranges = {"odr": {"early": range(390400, 405760, 1280), "mid": [...], "mature": [...]}}  # or choose them yourself
     some, few = analysis.spread_over(ranges, SOME_CHECKPOINTS), analysis.spread_over(ranges, FEW_CHECKPOINTS)
     course = analysis.evenly_thinned(checkpoint_trials(model_dir), COURSE_CHECKPOINTS)
-    rules = [rule for rule in ("odr", "odrd", "overlap", "zero_gap", "gap") if any(ranges.get(rule, {}).values())]
+    rules = [rule for rule, of_stages in ranges.items() if any(of_stages.values())]
+    for rule in (rule for rule in ranges if rule not in rules):
+        tqdm.write(f"{rule}: its activity is not analyzed, because no checkpoint on disk is early, mid or mature")
+    other_rules = {  # for example your own: {rule: epochs from the stimulus on}
+        rule: [epoch for epoch in TASKS[rule].epochs if epoch != "fix1"]
+        for rule in rules if rule not in rules_dict[PAPER_RULESET]
+    }  # fmt: skip
     analysis.gen_task_info(hp, log, model_dir, rules)
     if keep_activity or jobs is not None or scheduler:  # a file of activity takes 23 MB (odr)
-        epochs = {"odr": ODR_EPOCHS, "odrd": ODRD_EPOCHS, **dict.fromkeys(PERIODS_MS, ["stim1"])}
-        units = {rule: epochs[rule] for rule in rules}
+        epochs = {"odr": ODR_EPOCHS, "odrd": ODRD_EPOCHS, **dict.fromkeys(PERIODS_MS, ["stim1"]), **other_rules}
+        units = {rule: epochs[rule] for rule in rules if rule in epochs}
         analyze_checkpoints(model_dir, units, ranges, keep_activity=keep_activity, jobs=jobs, scheduler=scheduler)
 
     # Delayed response tasks: PSTHs (Fig. 4E-G), growth of epoch activity (Fig. S2B), tuning (Fig. S3B)
@@ -105,6 +112,14 @@ def analyze(model_dir, keep_activity=False, jobs=None, scheduler=None):
         analysis.neuron_period_activity_analysis(hp, log, ranges, model_dir, rule, "stim1", period, PSTH_log=psths)
         analysis.tunning_analysis(hp, log, model_dir, rule, "stim1", ranges)
         analysis.saccade_distribut_analysis(hp, log, rule, model_dir, some)
+
+    # Other tasks: PSTHs and tuning of the units that are selective in each epoch
+    for rule, epochs in other_rules.items():
+        tqdm.write(f"{rule}: activity of selective units")
+        analysis.generate_neuron_info(hp, model_dir, epochs, ranges, [rule])
+        for epoch in epochs:
+            analysis.plot_PSTH(hp, log, model_dir, rule, epoch, ranges, plot_oppo_dir=True)
+            analysis.tunning_analysis(hp, log, model_dir, rule, epoch, ranges)
 
     # Single units (Fig. 3B), population (Fig. 5E and S5E): one checkpoint of each stage
     if "odr" in rules:

@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,27 @@ def test_without_a_run_it_says_what_to_do(tmp_path):
     assert done.returncode == 1
     assert "nowhere has no hp.json: train a run with Main_training.py first" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_network_with_tasks_of_ones_own_is_analyzed_too(tmp_path):
+    example = ROOT / "examples" / "own_tasks.py"
+    code = f"""
+from rnn_maturation.model_directory import load_log, save_log
+from rnn_maturation.task import load_tasks
+from rnn_maturation.train import train
+load_tasks({str(example)!r})
+hp = {{"n_rnn": 12, "batch_size_train": 4, "batch_size_test": 16}}
+log = train("data/run", hp=hp, max_steps=6, display_step=1, ruleset="odr_and_two_items", rule_trains=["two_items"])
+log["perf_two_items"] = [0.2, 0.35, 0.35, 0.65, 0.65, 0.95, 0.95]  # as if it had learned this task
+save_log(log)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, check=True)
+    done = run_script(tmp_path, "--tasks", str(example), "--modeldir", "data/run")
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "figure" / "figure_run"
+    for pattern in ("report.html", "two_items/stim1/*/*_PSTH.png", "two_items/delay2/*/*_tuning_analysis.png"):
+        assert list(folder.glob(pattern)), pattern
 
 
 @pytest.mark.slow

@@ -166,10 +166,12 @@ class TrainedRun:
 
     def epochs(self, rule):
         """Return {epoch: (start, end)} of a rule's test trials, in steps."""
+        self.trained([rule])  # test trials of a rule outside the network's rule set cannot be made
         return test_trials(self.hp, rule).epochs
 
     def conditions(self, rule):
         """Return the locations and epochs of a rule's test trials as `conditions.task_info` does, but read no file."""
+        self.trained([rule])
         return trial_conditions(rule, test_trials(self.hp, rule))
 
     def units(self, rule, epoch):
@@ -236,12 +238,11 @@ class TrainedRun:
     @cached_property
     def distractor(self):
         """{trial number: (n_distances,) performance in ODR+d}, by the distance between distractor and cue."""
-        n_ring = self.hp["n_eachring"]
+        n_ring, trials = self.hp["n_eachring"], list(stage_by_trial(self.few("odrd")))
         pairs = [[f"test-{i}-{j}" for j in range(n_ring)] for i in range(n_ring)]
         inputs, targets = noisy_inputs(self.hp, "odrd", pairs)
         every = max(1, targets.shape[1] // DISTRACTOR_TRIALS)
         inputs, targets = [x[:, ::every] for x in inputs], targets[:, ::every]
-        trials = list(stage_by_trial(self.few("odrd")))
         saccades = saccades_at(self.hp, self.model_dir, "odrd", inputs, targets, trials, "odrd: distractors")
         distance = ring_distance(n_ring)
         return {
@@ -252,8 +253,8 @@ class TrainedRun:
     @cached_property
     def gap_errors(self):
         """{trial number: saccade errors in degrees} in the gap task."""
-        inputs, targets = noisy_inputs(self.hp, "gap", [["test"] * self.hp["n_eachring"]])
         chosen = list(stage_by_trial(self.few("gap")))
+        inputs, targets = noisy_inputs(self.hp, "gap", [["test"] * self.hp["n_eachring"]])
         saccades = saccades_at(self.hp, self.model_dir, "gap", inputs, targets, chosen, "gap: saccades")
         return {trial: errors.ravel() for trial, (_, errors) in saccades.items()}
 

@@ -19,6 +19,7 @@ from rnn_maturation.analysis.report.report import (
     summarize,
     wilson_interval,
 )
+from rnn_maturation.task import rules_dict
 
 TOTALS = {"paper": 21, "dynamics": 5}
 SHARES = {"early": 0.25, "mid": 0.5, "mature": 1.0}
@@ -83,6 +84,15 @@ def test_stage_without_checkpoints_is_said_not_raised(growing, tmp_path):
     }
     notes = {finding["key"]: finding["note"] for finding in report["findings"]}
     assert notes["odrd_cue"] == "odrd has 0 early checkpoints on disk, 2 are needed"
+
+
+@pytest.mark.parametrize("ruleset", [name for name in rules_dict if {*rules_dict[name]} & {*rules_dict["all_new"]}])
+def test_rules_that_a_network_does_not_have_are_said_not_raised(ruleset, tmp_path):
+    curves = {rule: values for rule, values in all_curves().items() if rule in rules_dict[ruleset]}
+    report = reproduction_report(write_log(tmp_path / "run", curves, ruleset=ruleset), folder=tmp_path)
+    notes = {finding["key"]: finding["note"] for finding in report["findings"]}
+    for rule, finding in (("odrd", "distractor_stage"), ("gap", "saccade")):
+        assert (f"not trained on {rule}" in notes[finding]) == (rule not in rules_dict[ruleset])
 
 
 def test_model_directory_stays_as_it_is(growing, report_of_growing):
