@@ -67,9 +67,10 @@ def main():
     stages = {"early": ["young"], "mature": ["adult"]}  # the sessions of each stage
     performance = {"young": 0.62, "adult": 0.91}
 
-    # Which neurons are selective in the delay, and for which location?
+    # Which neurons are selective in the delay, and for which location? Rates are not divided by the fixation rate
+    # (norm=False), because with few trials the fixation rate at a single location is noisy.
     infos = {
-        name: compute_neuron_info(activity, locations, EPOCHS, "delay1")
+        name: compute_neuron_info(activity, locations, EPOCHS, "delay1", norm=False)
         for name, (activity, locations) in sessions.items()
     }
     selected = {name: select_units(info, ("exh_neurons", "mix_neurons")) for name, info in infos.items()}

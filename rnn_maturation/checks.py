@@ -1,7 +1,10 @@
 """Check single arguments, and quote wrong values in error messages; all modules use these functions."""
 
+import functools
+import inspect
 import numbers
 import os
+from collections.abc import Mapping
 
 
 def quoted(value, limit=80):
@@ -62,3 +65,30 @@ def check_path(name, value):
     """
     if not isinstance(value, str | os.PathLike):
         raise ValueError(f"{name} must be a path, not {quoted(value)}: check the order of the arguments.")
+
+
+def checks_run_arguments(function):
+    """Decorate an analysis so that it names hp, log, model_dir or rule if one is given in the place of another."""
+    signature = inspect.signature(function)
+    expected = {
+        "hp": ("the hyper-parameters from load_hp", lambda value: isinstance(value, Mapping) and "trials" not in value),
+        # gen_task_info does not use its log, so None is enough
+        "log": (
+            "the log from load_log",
+            lambda value: value is None or isinstance(value, Mapping) and "trials" in value,
+        ),
+        "model_dir": ("the path of a model directory", lambda value: isinstance(value, str | os.PathLike)),
+        "rule": ("the name of a rule", lambda value: isinstance(value, str)),
+    }
+    of_function = {name: expected[name] for name in signature.parameters if name in expected}
+
+    @functools.wraps(function)
+    def checked(*args, **kwargs):
+        arguments = signature.bind(*args, **kwargs).arguments
+        for name, (wanted, is_right) in of_function.items():
+            if name in arguments and not is_right(arguments[name]):
+                call = f"{function.__name__}({', '.join(signature.parameters)})"
+                raise ValueError(f"{name} must be {wanted}, not {quoted(arguments[name])}. The arguments are {call}.")
+        return function(*args, **kwargs)
+
+    return checked

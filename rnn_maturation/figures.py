@@ -250,7 +250,7 @@ def psth(result):
         _note_gaps(ax, result.data)
         ax.set(xlabel="Time in trial (s)", ylabel=_activity_label(result.norm), xlim=(0, seconds[-1]))
         ax.set_title(result.title, pad=ABOVE_EPOCH_NAMES)
-        ax.legend(title="stage_performance_n units", loc="upper left", bbox_to_anchor=(1, 1))
+        ax.legend(title="stage_performance_number of units", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
@@ -607,7 +607,7 @@ def decoder_scores(result):
                 if last is not None:
                     _name_epoch(ax, name, (first or 0) * dt / 1000, min(last * dt / 1000, end))
         ax.set(xlabel="Tested window starts at (s in trial)", ylabel="Training window starts at (s in trial)")
-        title = f"{result.title}, windows of {result.window_size * dt:g} ms"
+        title = ", ".join(filter(None, [result.title, f"windows of {result.window_size * dt:g} ms"]))
         ax.set_title(title, pad=ABOVE_EPOCH_NAMES if epochs else 6)
         ax.set_xlim(start, end)
         ax.set_ylim(start, end)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnn_maturation.checks import quoted
-from rnn_maturation.task import OWN_FILE_REMEDY, get_num_rule, rules_dict
+from rnn_maturation.task import DT, OWN_FILE_REMEDY, get_num_rule, rules_dict
 
 # The network of the paper, which is trained on all rules of its rule set. Main_training.py lists the same settings.
 PAPER_HP = {
@@ -188,7 +188,7 @@ PARAMETERS = {
     "n_rnn": Parameter(256, _integer(1), "number of recurrent units N"),
     "activation": Parameter("relu", _choice(*GATED_ACTIVATIONS), "nonlinearity of the units"),
     "tau": Parameter(100, _positive(), "time constant of the units, ms"),
-    "dt": Parameter(20, _positive(100), "time step, ms; the shortest epoch of a task lasts 100 ms"),
+    "dt": Parameter(DT, _positive(100), "time step, ms; the shortest epoch of a task lasts 100 ms"),
     "alpha": Parameter(
         lambda hp: hp["dt"] / hp["tau"],
         _positive(1),

@@ -16,6 +16,7 @@ import math
 import os
 import re
 import runpy
+import warnings
 from collections.abc import Callable
 from functools import partial
 from itertools import accumulate, pairwise
@@ -27,6 +28,7 @@ import numpy as np
 
 from rnn_maturation.checks import check_whole_number, quoted
 
+DT = 20  # ms, default time step
 TAIL = 500  # ms from the end of the last epoch to the end of the trial
 GRACE = 100  # ms that do not count in the cost: at the start of the trial, and after the go signal ('go1')
 TRIALS_PER_LOCATION = 16  # in the test modes
@@ -612,6 +614,13 @@ def _check_row(rule, task):
         f"its epochs are {quoted(task.epochs)}, but must be a dict {{epoch: duration in ms}} that begins with fix1 and "
         "has stim1, because the analyses compare these two; leave go1 out, it is added automatically",
     )
+    cut = [epoch for epoch, ms in epochs.items() if ms % DT]
+    if cut:
+        warnings.warn(
+            f"Task {rule}: the durations of {', '.join(cut)} are not multiples of the time step of {DT} ms. Times are "
+            "cut to whole steps.",
+            stacklevel=3,
+        )
     for field, marks in (("fixation_off", [None, "go1", *epochs]), ("response_on", [None, *epochs])):
         value = getattr(task, field)
         check(

@@ -1,7 +1,17 @@
+import inspect
+
 import numpy as np
 import pytest
 
-from rnn_maturation.checks import check_path, check_whole_number, quoted
+from rnn_maturation import analysis
+from rnn_maturation.checks import check_path, check_whole_number, checks_run_arguments, quoted
+
+CHECKED = {  # analyses of a run
+    name: function
+    for name in analysis.__all__
+    if {"hp", "model_dir"} & {*inspect.signature(function := getattr(analysis, name)).parameters}
+    and name not in ("reproduction_report", "kept_to_disk", "nearest_to_target")  # one path, or no analysis
+}
 
 
 def test_short_values_are_quoted_whole():
@@ -56,3 +66,34 @@ def test_paths(tmp_path):
         with pytest.raises(ValueError, match="^model_dir must be a path, not .*order of the arguments") as error:
             check_path("model_dir", wrong)
         assert len(str(error.value)) < 200
+
+
+def test_arguments_of_an_analysis_in_the_wrong_order_are_named_and_cut():
+    hp, log, folder = {"dt": 20}, {"trials": list(range(9999))}, "data/6tasks"
+
+    @checks_run_arguments
+    def example(hp, log, model_dir, rule, epoch="delay1"):
+        return hp, log, model_dir, rule, epoch
+
+    assert example(hp, log, folder, rule="odr") == (hp, log, folder, "odr", "delay1")
+    for wrong, name in (
+        ((log, hp, folder, "odr"), "hp must be the hyper-parameters"),
+        ((hp, folder, log, "odr"), "log must be the log"),
+        ((hp, log, "odr", 435200), "rule must be the name of a rule, not 435200"),
+        ((hp, log, None, "odr"), "model_dir must be the path of a model directory, not None"),
+    ):
+        with pytest.raises(ValueError, match=f"^{name}.*example.hp, log, model_dir, rule, epoch") as error:
+            example(*wrong)
+        assert len(str(error.value)) < 250
+    with pytest.raises(TypeError, match="missing a required argument: 'rule'"):
+        example(hp, log, folder)
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_every_analysis_of_a_run_checks_them(name):
+    swapped = {"hp": {"trials": [0] * 9999}, "log": {"dt": 20}, "model_dir": {"trials": [0] * 9999}}
+    parameters = inspect.signature(CHECKED[name]).parameters.values()
+    required = [parameter.name for parameter in parameters if parameter.default is inspect.Parameter.empty]
+    with pytest.raises(ValueError, match=r"(hp|log|model_dir) must be .* The arguments are ") as error:
+        CHECKED[name](**{key: swapped.get(key, "odr") for key in required})
+    assert len(str(error.value)) < 600

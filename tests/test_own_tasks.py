@@ -70,6 +70,11 @@ def same_state(first, second):
 # ---------------------------------------------------------------------------------------------------- registering
 
 
+def test_durations_that_are_cut_to_whole_steps_are_told():
+    with pytest.warns(UserWarning, match="durations of stim1, delay1 are not multiples of the time step of 20 ms"):
+        register_task("cut", Task("Cut", {"fix1": 1000, "stim1": 250, "delay1": 2250}))
+
+
 def test_a_registered_task_is_known_everywhere():
     register_task("my_odr", Task("My ODR", EPOCHS))
     register_ruleset("my_set", ["overlap", "my_odr"])

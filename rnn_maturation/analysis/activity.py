@@ -13,13 +13,14 @@ from rnn_maturation.analysis.conditions import as_list, gen_task_info, task_info
 from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.restored import network, noise_seed
-from rnn_maturation.checks import quoted
+from rnn_maturation.checks import checks_run_arguments, quoted
 from rnn_maturation.model_directory import activity_file, checkpoint_dir, checkpoint_trials, load_pickle, save_pickle
 from rnn_maturation.network import gen_feed_dict
 from rnn_maturation.stages import flat_trials, present_trials
 from rnn_maturation.task import rules_dict
 
 
+@checks_run_arguments
 def compute_H(hp, log, model_dir, rules=None, trial_list=None, recompute=False, save_H_pickle=True):
     """Compute the activity in test trials at many checkpoints and write it to files H_<rule>.pkl.
 
@@ -124,6 +125,7 @@ def compute_activity(hp, model_dir, trial_num, rule, task_mode="test"):
     return net.run(checkpoint_dir(model_dir, trial_num), net.model.h, feed)
 
 
+@checks_run_arguments
 def Get_H(hp, model_dir, trial_num, rule, save_H=False, task_mode="test"):
     """Return the activity of all units at a checkpoint; compute it if there is no H file.
 

@@ -11,7 +11,7 @@ from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.restored import network, noise_seed
 from rnn_maturation.analysis.results import MappingResult, labelled
-from rnn_maturation.checks import quoted
+from rnn_maturation.checks import checks_run_arguments, quoted
 from rnn_maturation.model_directory import checkpoint_dir, figure_dir
 from rnn_maturation.network import RESPONSE_MARGIN, get_perf, popvec
 from rnn_maturation.stages import mean_performance, present_stages, stage_by_trial
@@ -144,6 +144,7 @@ class DistractorResult(MappingResult):
 # ---------------------------------------------------------------------------------------------------- public analyses
 
 
+@checks_run_arguments
 def odrd_distractor_analysis(hp, log, model_dir, trial_list, save=True, rule="odrd"):
     """Measure performance and saccade errors for all pairs of stimulus location and distractor location.
 
@@ -189,6 +190,7 @@ def odrd_distractor_analysis(hp, log, model_dir, trial_list, save=True, rule="od
     return result
 
 
+@checks_run_arguments
 def saccade_distribut_analysis(hp, log, rule, model_dir, trial_list, save=True):
     """Measure the saccade errors of each stage in test trials with input noise.
 

@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from rnn_maturation.checks import quoted
+from rnn_maturation.checks import checks_run_arguments, quoted
 from rnn_maturation.model_directory import load_pickle, save_pickle, task_info_file
 from rnn_maturation.task import generate_trials, rules_dict
 
 
+@checks_run_arguments
 def gen_task_info(hp, log, model_dir, rules, return_trial_store=False):
     """Write the stimulus location of each test trial, and the times of the epochs, to task_info.pkl.
 

@@ -15,7 +15,7 @@ from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.recorded import artificial_trials, load_recorded_trials
 from rnn_maturation.analysis.results import TableResult, labelled
-from rnn_maturation.checks import check_whole_number, quoted
+from rnn_maturation.checks import check_whole_number, checks_run_arguments, quoted
 from rnn_maturation.model_directory import figure_dir
 from rnn_maturation.task import rule_name
 
@@ -82,6 +82,7 @@ class DecoderResult(TableResult):
 # ---------------------------------------------------------------------------------------------------- public analyses
 
 
+@checks_run_arguments
 def Decoder_analysis(
     hp,
     model_dir,

@@ -15,7 +15,7 @@ from rnn_maturation.analysis.conditions import task_info
 from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.recorded import load_recorded_trials
 from rnn_maturation.analysis.results import MappingResult, labelled
-from rnn_maturation.checks import quoted
+from rnn_maturation.checks import checks_run_arguments, quoted
 from rnn_maturation.model_directory import figure_dir
 from rnn_maturation.stages import performance_at
 from rnn_maturation.task import rule_name
@@ -347,6 +347,7 @@ def checkpoint_demixed_pca(hp, model_dir, trial_num, rule, conditions, locations
 # ---------------------------------------------------------------------------------------------------- public analyses
 
 
+@checks_run_arguments
 def neuron_dPCA(
     hp,
     log,

@@ -5,6 +5,7 @@ import pandas as pd
 
 from rnn_maturation import figures
 from rnn_maturation.analysis.results import MappingResult, labelled
+from rnn_maturation.checks import checks_run_arguments
 from rnn_maturation.model_directory import figure_dir
 from rnn_maturation.stages import (
     GROWTH_WINDOW,
@@ -66,6 +67,7 @@ class GrowthOfPerformance(MappingResult):
         return figures.growth_of_performance(self)
 
 
+@checks_run_arguments
 def print_basic_info(
     hp,
     log,

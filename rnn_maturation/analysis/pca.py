@@ -13,7 +13,7 @@ from rnn_maturation.analysis.activity import Get_H, location_means, mean_by_loca
 from rnn_maturation.analysis.conditions import task_info
 from rnn_maturation.analysis.recorded import load_recorded_means
 from rnn_maturation.analysis.results import MappingResult, labelled
-from rnn_maturation.checks import quoted
+from rnn_maturation.checks import checks_run_arguments, quoted
 from rnn_maturation.model_directory import figure_dir
 from rnn_maturation.stages import performance_at
 from rnn_maturation.task import rule_name
@@ -67,6 +67,7 @@ class PCAResult(MappingResult):
         return figures.principal_components(self)
 
 
+@checks_run_arguments
 def neuron_PCA(hp, log, model_dir, trial_num, rule, task_mode="test", n_components=2, save=True):
     """Compute and draw a PCA of the units' standardized location means, concatenated over locations.
 

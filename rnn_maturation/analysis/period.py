@@ -10,6 +10,7 @@ from rnn_maturation import figures
 from rnn_maturation.analysis.psth import epoch_psths, epoch_unit_means, selection_title
 from rnn_maturation.analysis.results import MappingResult, labelled
 from rnn_maturation.analysis.selectivity import DEFAULT_TYPES, check_types
+from rnn_maturation.checks import checks_run_arguments
 from rnn_maturation.model_directory import figure_dir
 from rnn_maturation.stages import stage_by_trial
 
@@ -57,6 +58,7 @@ class PeriodActivity(MappingResult):
         return figures.period_activity(self)
 
 
+@checks_run_arguments
 def neuron_period_activity_analysis(
     hp,
     log,

@@ -22,7 +22,7 @@ from rnn_maturation.analysis.selectivity import (
     select_units,
     warn_of_zero_fixation,
 )
-from rnn_maturation.checks import quoted
+from rnn_maturation.checks import checks_run_arguments, quoted
 from rnn_maturation.files import atomic_write
 from rnn_maturation.model_directory import figure_dir
 from rnn_maturation.stages import (
@@ -434,6 +434,7 @@ def pairwise_ttest(samples):
 # ---------------------------------------------------------------------------------------------------- public analyses
 
 
+@checks_run_arguments
 def gen_PSTH_log(
     hp, trial_list, model_dir, rule, seltive_epoch, n_types=DEFAULT_TYPES, norm=True, oppo_sel_dir=False, save=True
 ):
@@ -515,6 +516,7 @@ def trials_text(trials):
     return f"{len(trials)} checkpoints from {min(trials):,} to {max(trials):,} trials"
 
 
+@checks_run_arguments
 def plot_PSTH(
     hp,
     log,
@@ -577,6 +579,7 @@ def plot_PSTH(
     return result
 
 
+@checks_run_arguments
 def plot_PSTH_neuron_selected(
     hp,
     log,
@@ -710,6 +713,7 @@ def checked_log(psth_log, trials, norm, rule, epoch):
     return {trial: np.asarray(psth_log[trial]) for trial in trials}
 
 
+@checks_run_arguments
 def plot_epoch_mean_growth(
     hp,
     log,
@@ -777,6 +781,7 @@ def plot_epoch_mean_growth(
     return result
 
 
+@checks_run_arguments
 def plot_period_ttest_heatmap(
     hp,
     log,

@@ -10,7 +10,7 @@ from rnn_maturation.analysis.activity import location_means, mean_by_location
 from rnn_maturation.analysis.conditions import check_epochs, epoch_steps, require_epochs, task_info
 from rnn_maturation.analysis.results import MappingResult, Result, labelled
 from rnn_maturation.analysis.selectivity import check_types, neuron_infos, select_units
-from rnn_maturation.checks import quoted
+from rnn_maturation.checks import checks_run_arguments, quoted
 from rnn_maturation.model_directory import figure_dir
 from rnn_maturation.stages import flat_trials, performance_at, present_trials, stage_by_trial, trials_by_stage
 from rnn_maturation.task import rule_name
@@ -138,6 +138,7 @@ class SampleUnits(MappingResult):
         )
 
 
+@checks_run_arguments
 def sample_neuron_by_trial(hp, log, model_dir, rule, epoch, trial_list, n_type, units=None, max_units=None, save=True):
     """Draw a page for each unit of a type: its activity at the 8 locations around its polar tuning (Fig. 3B).
 

@@ -8,6 +8,7 @@ from rnn_maturation.analysis.conditions import as_list, check_epochs, task_info
 from rnn_maturation.analysis.psth import trials_text
 from rnn_maturation.analysis.results import TableResult, labelled
 from rnn_maturation.analysis.selectivity import check_types, neuron_infos, select_units
+from rnn_maturation.checks import checks_run_arguments
 from rnn_maturation.files import atomic_write
 from rnn_maturation.model_directory import figure_dir, load_hp
 from rnn_maturation.stages import flat_trials, present_trials
@@ -51,6 +52,7 @@ class SharedUnits(TableResult):
         return figures.shared_units(self)
 
 
+@checks_run_arguments
 def seldir_analysis(model_dir, rule1, epoch1, rule2, epoch2, trial_list, n_types, save=True):
     """Count the units that are of given types in both tasks, by whether they prefer the same location in both.
 

@@ -14,7 +14,7 @@ from rnn_maturation.analysis.conditions import as_list, check_epochs, gen_task_i
 from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.results import MappingResult, labelled
-from rnn_maturation.checks import quoted
+from rnn_maturation.checks import checks_run_arguments, quoted
 from rnn_maturation.model_directory import load_pickle, neuron_info_file, save_pickle
 from rnn_maturation.stages import flat_trials, present_trials
 from rnn_maturation.task import rule_name
@@ -24,6 +24,7 @@ DEFAULT_TYPES = ("exh_neurons", "mix_neurons")
 CRITERIA = {"norm": True, "annova_p_value": 0.05, "paired_ttest_p": 0.05, "abs_active_thresh": 1e-3}  # as published
 
 
+@checks_run_arguments
 def generate_neuron_info(
     hp,
     model_dir,

@@ -19,6 +19,7 @@ from rnn_maturation.analysis.selectivity import (
     select_units,
     warn_of_zero_fixation,
 )
+from rnn_maturation.checks import checks_run_arguments
 from rnn_maturation.model_directory import figure_dir
 from rnn_maturation.stages import performance_of, present_stages, range_name, stage_by_trial
 
@@ -76,6 +77,7 @@ class TuningResult(MappingResult):
         return figures.tuning(self)
 
 
+@checks_run_arguments
 def tunning_analysis(
     hp,
     log,

@@ -9,7 +9,7 @@ from rnn_maturation.analysis.dynamics.task_input import N_DIRECTIONS, saccades, 
 from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.results import TableResult, labelled
-from rnn_maturation.checks import quoted
+from rnn_maturation.checks import checks_run_arguments, quoted
 from rnn_maturation.stages import flat_trials, performance_at, present_trials, range_name
 
 DELAYS_MS = (250, 500, 750, 1000, 1250, 1500, 1750, 2000, 2500, 3000, 6000, 15000)
@@ -93,6 +93,7 @@ def compute_delay_generalization(network, task, epoch, delays_ms=DELAYS_MS):
     return correct.reshape(len(n_steps), -1).mean(axis=1), error_deg
 
 
+@checks_run_arguments
 def delay_generalization_analysis(
     hp,
     log,

@@ -12,6 +12,7 @@ from rnn_maturation.analysis.dynamics.task_input import N_DIRECTIONS, task_input
 from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.results import TableResult, labelled
+from rnn_maturation.checks import checks_run_arguments
 from rnn_maturation.stages import STAGES, performance_at, present_stages, range_name, stage_by_trial
 
 
@@ -112,6 +113,7 @@ def compute_growth_row(network, task, epoch, n_starts=N_STARTS, trial_num=None):
     return row, found.eigenvalues[0] if len(found.states) else None
 
 
+@checks_run_arguments
 def eigenvalue_growth_analysis(
     hp, log, model_dir, trial_list, rule, epoch="delay1", n_starts=N_STARTS, n_directions=N_DIRECTIONS, save=True
 ):

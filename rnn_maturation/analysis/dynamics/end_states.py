@@ -21,6 +21,7 @@ from rnn_maturation.analysis.dynamics.spectrum import principal_axes, rotation_s
 from rnn_maturation.analysis.dynamics.step import network_at
 from rnn_maturation.analysis.dynamics.task_input import task_input
 from rnn_maturation.analysis.results import MappingResult, labelled
+from rnn_maturation.checks import checks_run_arguments
 
 HOLD_S = 60.0
 WINDOW_S = 10.0  # the end of the hold, in which amplitudes are measured
@@ -433,6 +434,7 @@ def _amplitude(states):
     return np.sqrt(((states - states.mean(axis=0)) ** 2).sum(axis=2).mean(axis=0))
 
 
+@checks_run_arguments
 def end_state_analysis(hp, model_dir, trial_num, rule, epoch="delay1", n_locations=8, hold_s=HOLD_S, save=True):
     """Find out where the state of a network ends if a delay is held.
 

@@ -19,7 +19,7 @@ from rnn_maturation.analysis.dynamics.spectrum import (
 from rnn_maturation.analysis.dynamics.step import network_at
 from rnn_maturation.analysis.dynamics.task_input import task_input
 from rnn_maturation.analysis.results import MappingResult, labelled
-from rnn_maturation.checks import check_whole_number
+from rnn_maturation.checks import check_whole_number, checks_run_arguments
 from rnn_maturation.figures import save_figure
 from rnn_maturation.files import atomic_write
 from rnn_maturation.model_directory import figure_dir
@@ -495,6 +495,7 @@ def fixed_points_at(network, task, epoch, states, n_starts=N_STARTS, with_slow_p
     return compute_fixed_points(network, inputs, starts, reference, with_slow_points, **labels)
 
 
+@checks_run_arguments
 def fixed_point_analysis(hp, model_dir, trial_num, rule, epoch="delay1", n_starts=N_STARTS, save=True):
     """Find the fixed points of a checkpoint's network under the input of an epoch, and the eigenvalues there.
 

@@ -16,7 +16,7 @@ from rnn_maturation.analysis.dynamics.task_input import saccades, task_input
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.results import TableResult, labelled
 from rnn_maturation.analysis.selectivity import compute_neuron_info, select_units
-from rnn_maturation.checks import check_whole_number
+from rnn_maturation.checks import check_whole_number, checks_run_arguments
 from rnn_maturation.stages import present_stages, range_name, stage_by_trial
 
 GROUPS = (
@@ -137,6 +137,7 @@ def unit_groups(hp, model_dir, trial_num, network, rule, epoch):
     return dict(zip(GROUPS, [*members, order[:half], order[half:]], strict=True))
 
 
+@checks_run_arguments
 def lesion_analysis(
     hp,
     log,

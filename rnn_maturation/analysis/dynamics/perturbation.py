@@ -11,7 +11,7 @@ from rnn_maturation.analysis.dynamics.spectrum import plane, principal_axes, rot
 from rnn_maturation.analysis.dynamics.step import network_at
 from rnn_maturation.analysis.dynamics.task_input import saccades, task_input
 from rnn_maturation.analysis.results import TableResult, labelled
-from rnn_maturation.checks import check_whole_number
+from rnn_maturation.checks import check_whole_number, checks_run_arguments
 
 N_DIRECTIONS = 32
 KICK_DEG = 45.0
@@ -204,6 +204,7 @@ def compute_perturbation(network, task, epoch, tasks, kick_deg=KICK_DEG, n_plane
     return PerturbationResult(table, kick_deg, found.pair_modulus, found.frequency_hz, task.rule, epoch, trial_num)
 
 
+@checks_run_arguments
 def perturbation_analysis(
     hp,
     model_dir,
