@@ -7,6 +7,7 @@ To resume a run that was stopped, give the same command again.
 
 import argparse
 import sys
+from pathlib import Path
 
 from rnn_maturation.files import ModelDirectoryInUse
 from rnn_maturation.hyperparameters import complete_hp
@@ -58,6 +59,7 @@ def main():
                 f"--max_trials {options.max_trials} is less than the {batch_size} trials of one training step: "
                 f"give at least {batch_size}"
             )
+        print(f"Training in the model directory {Path(options.modeldir).resolve()}")
         train(
             options.modeldir,
             hp=HP,

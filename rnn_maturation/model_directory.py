@@ -64,7 +64,7 @@ def load_hp(model_dir):
     check_path("model_dir", model_dir)
     file = _hp_file(model_dir)
     if file is None:
-        raise FileNotFoundError(f"{model_dir} has no {HP_FILE}: {MISSING}")
+        raise FileNotFoundError(f"{model_dir} has no {HP_FILE}: {MISSING}; the current folder is {Path.cwd()}")
     content, is_as_written = read_json(file)
     if not is_as_written:
         warnings.warn(

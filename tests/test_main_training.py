@@ -68,7 +68,7 @@ def test_the_settings_in_the_script_are_those_of_the_paper():
 
 def test_nothing_is_printed_before_our_own_lines(short_run):
     _, _, out, err = short_run
-    assert out.startswith("Trial       0") and err == ""
+    assert out.startswith("Training in the model directory ") and err == ""
 
 
 def test_a_short_run_has_the_settings_of_the_main_run(short_run):
