@@ -203,6 +203,7 @@ def main():
     model_dir = options.modeldir
     start = time.monotonic()
     try:
+        tqdm.write(f"Analyzing {model_dir}")
         figures.use_formats(options.formats)
         load_tasks(options.tasks)
         analyze(model_dir, options.keep_H, options.jobs, options.scheduler)

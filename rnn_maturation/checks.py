@@ -84,7 +84,7 @@ def checks_run_arguments(function):
 
     @functools.wraps(function)
     def checked(*args, **kwargs):
-        arguments = signature.bind(*args, **kwargs).arguments
+        arguments = signature.bind_partial(*args, **kwargs).arguments
         for name, (wanted, is_right) in of_function.items():
             if name in arguments and not is_right(arguments[name]):
                 call = f"{function.__name__}({', '.join(signature.parameters)})"

@@ -123,7 +123,7 @@ def load_log(model_dir):
     check_path("model_dir", model_dir)
     file = Path(model_dir) / LOG_FILE
     if not file.exists():
-        raise FileNotFoundError(f"{model_dir} has no {LOG_FILE}: {MISSING}")
+        raise FileNotFoundError(f"{model_dir} has no {LOG_FILE}: {MISSING}; the current folder is {Path.cwd()}")
     log, is_as_written = read_json(file)
     if not is_as_written:
         raise ValueError(

@@ -85,7 +85,7 @@ def test_arguments_of_an_analysis_in_the_wrong_order_are_named_and_cut():
         with pytest.raises(ValueError, match=f"^{name}.*example.hp, log, model_dir, rule, epoch") as error:
             example(*wrong)
         assert len(str(error.value)) < 250
-    with pytest.raises(TypeError, match="missing a required argument: 'rule'"):
+    with pytest.raises(TypeError, match="example.* missing 1 required positional argument: 'rule'"):
         example(hp, log, folder)
 
 
