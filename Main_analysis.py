@@ -71,13 +71,17 @@ def analyze(model_dir, keep_activity=False, jobs=None, scheduler=None):
     some, few = analysis.spread_over(ranges, SOME_CHECKPOINTS), analysis.spread_over(ranges, FEW_CHECKPOINTS)
     course = analysis.evenly_thinned(checkpoint_trials(model_dir), COURSE_CHECKPOINTS)
     rules = [rule for rule, of_stages in ranges.items() if any(of_stages.values())]
-    for rule in (rule for rule in ranges if rule not in rules):
-        tqdm.write(f"{rule}: its activity is not analyzed, because no checkpoint on disk is early, mid or mature")
-    other_rules = {  # for example your own: {rule: epochs from the stimulus on}
-        rule: [epoch for epoch in TASKS[rule].epochs if epoch != "fix1"]
-        for rule in rules if rule not in rules_dict[PAPER_RULESET]
-    }  # fmt: skip
-    analysis.gen_task_info(hp, log, model_dir, rules)
+    other_rules = {}  # tasks that are not in the paper, for example your own: {rule: epochs from the stimulus on}
+    for rule in ranges:
+        if rule not in rules:
+            tqdm.write(f"{rule}: its activity is not analyzed, because no checkpoint on disk is early, mid or mature")
+        elif rule not in rules_dict[PAPER_RULESET]:
+            try:
+                analysis.gen_task_info(hp, log, model_dir, rule)
+                other_rules[rule] = [epoch for epoch in TASKS[rule].epochs if epoch != "fix1"]
+            except ValueError as error:  # a task without a stimulus
+                tqdm.write(f"{rule}: its activity is not analyzed. {error}")
+    analysis.gen_task_info(hp, log, model_dir, [rule for rule in rules if rule in rules_dict[PAPER_RULESET]])
     if keep_activity or jobs is not None or scheduler:  # a file of activity takes 23 MB (odr)
         epochs = {"odr": ODR_EPOCHS, "odrd": ODRD_EPOCHS, **dict.fromkeys(PERIODS_MS, ["stim1"]), **other_rules}
         units = {rule: epochs[rule] for rule in rules if rule in epochs}

@@ -521,6 +521,11 @@ def register_task(rule, task):
     ------
     ValueError
         If a different task has this name already, or if no trials can be made from this row.
+
+    Warns
+    -----
+    UserWarning
+        If a duration is not a multiple of the default time step, because it is cut to whole steps.
     """
     if not isinstance(rule, str) or not re.fullmatch(r"[A-Za-z0-9_]+", rule):
         raise ValueError(
@@ -532,6 +537,13 @@ def register_task(rule, task):
             "restart Python."
         )
     _check_row(rule, task)
+    cut = [epoch for epoch, ms in task.epochs.items() if ms % DT]
+    if cut:
+        warnings.warn(
+            f"Task {rule}: the durations of {', '.join(cut)} are not multiples of the default time step, {DT} ms. They "
+            "are cut to whole steps.",
+            stacklevel=2,
+        )
     TASKS[rule] = task
     rule_name[rule] = task.name
 
@@ -614,13 +626,6 @@ def _check_row(rule, task):
         f"its epochs are {quoted(task.epochs)}, but must be a dict {{epoch: duration in ms}} that begins with fix1 and "
         "has stim1, because the analyses compare these two; leave go1 out, it is added automatically",
     )
-    cut = [epoch for epoch, ms in epochs.items() if ms % DT]
-    if cut:
-        warnings.warn(
-            f"Task {rule}: the durations of {', '.join(cut)} are not multiples of the time step of {DT} ms. Times are "
-            "cut to whole steps.",
-            stacklevel=3,
-        )
     for field, marks in (("fixation_off", [None, "go1", *epochs]), ("response_on", [None, *epochs])):
         value = getattr(task, field)
         check(

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from rnn_maturation.task import TASKS_VARIABLE
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -21,22 +23,36 @@ def test_without_a_run_it_says_what_to_do(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_a_network_with_tasks_of_ones_own_is_analyzed_too(tmp_path):
-    example = ROOT / "examples" / "own_tasks.py"
-    code = f"""
-from rnn_maturation.model_directory import load_log, save_log
-from rnn_maturation.task import load_tasks
+OWN_TASKS = """
+from rnn_maturation.task import Task, register_ruleset, register_task
+
+
+def only_fixate(trial, stim1, is_test):
+    trial.y[:, :, 0] = 0.8
+
+
+register_task("hold", Task("Hold", {"fix1": 1000, "stim1": 500}, draw=only_fixate))
+register_ruleset("own_set", ["odr", "two_items", "hold"])
+"""
+TRAIN = """
+from rnn_maturation.model_directory import save_log
 from rnn_maturation.train import train
-load_tasks({str(example)!r})
-hp = {{"n_rnn": 12, "batch_size_train": 4, "batch_size_test": 16}}
-log = train("data/run", hp=hp, max_steps=6, display_step=1, ruleset="odr_and_two_items", rule_trains=["two_items"])
-log["perf_two_items"] = [0.2, 0.35, 0.35, 0.65, 0.65, 0.95, 0.95]  # as if it had learned this task
+
+hp = {"n_rnn": 12, "batch_size_train": 4, "batch_size_test": 16}
+log = train("data/run", hp=hp, max_steps=6, display_step=1, ruleset="own_set", rule_trains=["two_items", "hold"])
+log["perf_two_items"] = log["perf_hold"] = [0.2, 0.35, 0.35, 0.65, 0.65, 0.95, 0.95]  # as if it had learned them
 save_log(log)
 """
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, check=True)
-    done = run_script(tmp_path, "--tasks", str(example), "--modeldir", "data/run")
+
+
+def test_a_network_with_tasks_of_ones_own_is_analyzed_too(tmp_path):
+    files = [str(ROOT / "examples" / "own_tasks.py"), str(tmp_path / "tasks.py")]  # odr is not trained, odrd not there
+    Path(files[1]).write_text(OWN_TASKS)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), TASKS_VARIABLE: os.pathsep.join(files)}
+    subprocess.run([sys.executable, "-c", TRAIN], cwd=tmp_path, env=environment, capture_output=True, check=True)
+    done = run_script(tmp_path, "--tasks", *files, "--modeldir", "data/run")
     assert done.returncode == 0, done.stderr
+    assert "hold: its activity is not analyzed. The trials of rule hold show no stimulus" in done.stdout
     folder = tmp_path / "figure" / "figure_run"
     for pattern in ("report.html", "two_items/stim1/*/*_PSTH.png", "two_items/delay2/*/*_tuning_analysis.png"):
         assert list(folder.glob(pattern)), pattern

@@ -71,7 +71,9 @@ def same_state(first, second):
 
 
 def test_durations_that_are_cut_to_whole_steps_are_told():
-    with pytest.warns(UserWarning, match="durations of stim1, delay1 are not multiples of the time step of 20 ms"):
+    with pytest.warns(
+        UserWarning, match="durations of stim1, delay1 are not multiples of the default time step, 20 ms"
+    ):
         register_task("cut", Task("Cut", {"fix1": 1000, "stim1": 250, "delay1": 2250}))
 
 

@@ -146,22 +146,15 @@ def epoch_steps(info, rule, epoch):
     ValueError
         If the rule does not have the epoch.
     """
-    if epoch not in info["epoch_info"]:
-        raise ValueError(f"Rule {rule} has no epoch {quoted(epoch)}: choose one of {', '.join(info['epoch_info'])}.")
+    check_epochs(info["epoch_info"], epoch, f"Rule {rule}")
     return slice(*info["epoch_info"][epoch])
 
 
-def check_epochs(info, rule, epochs):
-    """Raise a ValueError unless the rule has all of these epochs (one name or a sequence of names)."""
-    for epoch in as_list(epochs):
-        epoch_steps(info, rule, epoch)
-
-
-def require_epochs(epochs, names):
-    """Raise a ValueError unless a dict of epochs, such as that of a recording, has all of these names."""
-    missing = [name for name in names if name not in epochs]
-    if missing:
-        raise ValueError(f"epochs must have {', '.join(missing)}; it has {', '.join(epochs)}.")
+def check_epochs(epochs, names, owner="The dict epochs"):
+    """Raise a ValueError unless a dict of epochs has all of these (one name or a sequence of names)."""
+    for name in as_list(names):
+        if name not in epochs:
+            raise ValueError(f"{owner} has no epoch {quoted(name)}: it has {', '.join(epochs)}.")
 
 
 def test_trials(hp, rule, task_mode="test"):

@@ -12,7 +12,7 @@ from scipy.stats import ttest_ind_from_stats
 
 from rnn_maturation import figures
 from rnn_maturation.analysis.activity import location_means, mean_by_location
-from rnn_maturation.analysis.conditions import as_list, check_epochs, epoch_steps, require_epochs, task_info
+from rnn_maturation.analysis.conditions import as_list, check_epochs, epoch_steps, task_info
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.results import MappingResult, TableResult, labelled
 from rnn_maturation.analysis.selectivity import (
@@ -270,7 +270,7 @@ def compute_psth(
             f"activity must have the shape (n_time, n_trials, n_units), with a location for each trial; it has the "
             f"shape {activity.shape}, and there are {len(locations)} locations."
         )
-    require_epochs(epochs, ["fix1"])
+    check_epochs(epochs, "fix1")
     means = mean_by_location(activity, locations)
     psths = unit_psths(means, units, np.asarray(preferred, dtype=int), slice(*epochs["fix1"]), norm, opposite)
     return PSTHLog({name: psths}, {name: units}, epochs, dt, norm, title)
@@ -482,7 +482,7 @@ def _psth_log(hp, trials, model_dir, rule, epoch, n_types, norm, opposite=False,
     """Return what `gen_PSTH_log` returns, for `only_units` if given; `warn`: whether to warn of units that are nan."""
     check_types(n_types)
     info = task_info(hp, model_dir, rule)
-    check_epochs(info, rule, epoch)
+    check_epochs(info["epoch_info"], epoch, f"Rule {rule}")
     fixation = epoch_steps(info, rule, "fix1")
     infos = neuron_infos(hp, model_dir, trials, rule, epoch, save)
 
@@ -630,7 +630,7 @@ def plot_PSTH_neuron_selected(
     stages = present_stages(hp, log, model_dir, rule, trial_list)
     trials = list(stage_by_trial(stages))
     info = task_info(hp, model_dir, rule)
-    check_epochs(info, rule, epoch)
+    check_epochs(info["epoch_info"], epoch, f"Rule {rule}")
     infos = neuron_infos(hp, model_dir, trials, rule, epoch, save)
     chosen = select_units(infos[trials[-1]], n_types_selected)[0] if selected_n_list is None else selected_n_list
     limits = [select_units(infos[trial], n_types_intersection_limit)[0] for trial in trials]

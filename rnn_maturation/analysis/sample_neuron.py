@@ -7,7 +7,7 @@ import pandas as pd
 
 from rnn_maturation import figures
 from rnn_maturation.analysis.activity import location_means, mean_by_location
-from rnn_maturation.analysis.conditions import check_epochs, epoch_steps, require_epochs, task_info
+from rnn_maturation.analysis.conditions import check_epochs, epoch_steps, task_info
 from rnn_maturation.analysis.results import MappingResult, Result, labelled
 from rnn_maturation.analysis.selectivity import check_types, neuron_infos, select_units
 from rnn_maturation.checks import checks_run_arguments, quoted
@@ -174,7 +174,7 @@ def sample_neuron_by_trial(hp, log, model_dir, rule, epoch, trial_list, n_type, 
     """
     check_types(n_type)
     info = task_info(hp, model_dir, rule)
-    check_epochs(info, rule, epoch)
+    check_epochs(info["epoch_info"], epoch, f"Rule {rule}")
     if len(info["in_loc_set"]) != 8:
         raise ValueError(
             f"The pages need exactly 8 stimulus locations, but the network in {model_dir} has "
@@ -239,7 +239,7 @@ def compute_sample_unit(activity, locations, unit, epochs, epoch, dt, preferred=
     ValueError
         If `epochs` lacks `epoch`.
     """
-    require_epochs(epochs, [epoch])
+    check_epochs(epochs, epoch)
     means = mean_by_location(np.asarray(activity)[:, :, [unit]], locations)[:, :, 0]
     rates = relative_rates(means, slice(*epochs[epoch]))
     preferred = int(np.argmax(rates)) if preferred is None else preferred

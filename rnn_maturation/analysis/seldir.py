@@ -88,7 +88,7 @@ def seldir_analysis(model_dir, rule1, epoch1, rule2, epoch2, trial_list, n_types
     trials = present_trials(model_dir, present_trials(model_dir, requested, rule1), rule2)
     selected = []
     for rule, epoch in ((rule1, epoch1), (rule2, epoch2)):
-        check_epochs(task_info(hp, model_dir, rule), rule, epoch)
+        check_epochs(task_info(hp, model_dir, rule)["epoch_info"], epoch, f"Rule {rule}")
         infos = neuron_infos(hp, model_dir, trials, rule, epoch, save)
         selected.append({trial: select_units(info, kinds) for trial, info in infos.items()})
     types = " + ".join(kind.removesuffix("_neurons") for kind in as_list(kinds))

@@ -10,7 +10,7 @@ from scipy import special
 
 from rnn_maturation import figures
 from rnn_maturation.analysis.activity import Get_H, averaging_matrix, conditions_text, location_means
-from rnn_maturation.analysis.conditions import as_list, check_epochs, gen_task_info, require_epochs, task_info
+from rnn_maturation.analysis.conditions import as_list, check_epochs, gen_task_info, task_info
 from rnn_maturation.analysis.memory import remembered
 from rnn_maturation.analysis.parallel import in_order
 from rnn_maturation.analysis.results import MappingResult, labelled
@@ -70,7 +70,7 @@ def generate_neuron_info(
     criteria["abs_active_thresh"] = abs_active_thresh
     trials = {}
     for rule in as_list(rules):
-        check_epochs(task_info(hp, model_dir, rule), rule, epochs)
+        check_epochs(task_info(hp, model_dir, rule)["epoch_info"], epochs, f"Rule {rule}")
         gen_task_info(hp, None, model_dir, [rule])
         trials[rule] = present_trials(model_dir, flat_trials(trial_list, rule), rule)
     description = "selectivity" if verbose else None
@@ -378,7 +378,7 @@ def compute_neuron_info(
             f"activity must be (n_time, n_trials, n_units) and locations (n_trials,); got {activity.shape} and "
             f"{locations.shape}."
         )
-    require_epochs(epochs, ["fix1", "stim1", epoch])
+    check_epochs(epochs, ["fix1", "stim1", epoch])
     fixation, stimulus, rates = (trial_rates(activity, epochs[name]) for name in ("fix1", "stim1", epoch))
     mean_rates, levels = _location_means(rates, locations), _location_means(fixation, locations)
     group = np.unique(locations, return_inverse=True)[1]

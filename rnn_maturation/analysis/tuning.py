@@ -123,7 +123,7 @@ def tunning_analysis(
         If none of the checkpoints is on disk. If some are missing, one warning names them.
     """
     check_types(n_types)
-    check_epochs(task_info(hp, model_dir, rule), rule, epoch)
+    check_epochs(task_info(hp, model_dir, rule)["epoch_info"], epoch, f"Rule {rule}")
     stages = present_stages(hp, log, model_dir, rule, trial_list)
     trials = list(stage_by_trial(stages))
     infos = neuron_infos(hp, model_dir, trials, rule, epoch, save)

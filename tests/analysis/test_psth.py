@@ -136,7 +136,7 @@ def test_a_recording_goes_from_selectivity_to_the_figure():
     assert result.to_frame().groupby("unit")["activity"].mean().to_numpy() == pytest.approx(result["monkey"].mean(1))
     with pytest.raises(ValueError, match="a location for each trial"):
         compute_psth(activity, locations[:-1], units, preferred, EPOCHS, 20)
-    with pytest.raises(ValueError, match="epochs must have fix1; it has delay1"):
+    with pytest.raises(ValueError, match="epochs has no epoch 'fix1': it has delay1"):
         compute_psth(activity, locations, units, preferred, {"delay1": (75, 150)}, 20)
 
 

@@ -26,7 +26,7 @@ def test_polar_rates_are_absolute_and_relative_to_their_maximum():
     unit = compute_sample_unit(*tuned_activity(), 1, EPOCHS, "stim1", 20, stage="mid", title="unit")
     np.testing.assert_allclose(unit.relative_rates, np.where(np.arange(8) == 5, 1, 1 / 3))
     assert unit.preferred == 5 and unit.means.shape == (8, 30)
-    with pytest.raises(ValueError, match="epochs must have delay9"):
+    with pytest.raises(ValueError, match="epochs has no epoch 'delay9': it has fix1"):
         compute_sample_unit(*tuned_activity(), 1, EPOCHS, "delay9", 20)
     np.testing.assert_allclose(compute_sample_unit(*tuned_activity(-4.0), 1, EPOCHS, "stim1", 20).relative_rates[5], 1)
     assert (compute_sample_unit(*tuned_activity(), 0, EPOCHS, "stim1", 20).relative_rates == 0).all()

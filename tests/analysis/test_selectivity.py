@@ -322,7 +322,7 @@ def test_unknown_rules_and_epochs_are_refused(run, trials):
     hp, _, model_dir = run
     with pytest.raises(ValueError, match="has no rule 'match_or_non': choose one of overlap"):
         generate_neuron_info(hp, model_dir, ["stim1"], trials, ["match_or_non"], verbose=False)
-    with pytest.raises(ValueError, match="odr has no epoch 'delay2': choose one of fix1, stim1, delay1, go1"):
+    with pytest.raises(ValueError, match="Rule odr has no epoch 'delay2': it has fix1, stim1, delay1, go1"):
         generate_neuron_info(hp, model_dir, ["delay2"], trials, ["odr"], verbose=False)
 
 
@@ -368,5 +368,5 @@ def test_recorded_activity_with_labels_of_its_own_is_classified():
 def test_activity_and_conditions_that_do_not_agree_are_named():
     with pytest.raises(ValueError, match=r"got \(3, 128, 2\) and \(127,\)"):
         compute_neuron_info(np.ones((3, 128, 2)), LOCATIONS[1:], EPOCHS, "stim1")
-    with pytest.raises(ValueError, match="epochs must have delay2; it has fix1, stim1, delay1"):
+    with pytest.raises(ValueError, match="epochs has no epoch 'delay2': it has fix1, stim1, delay1"):
         compute_neuron_info(np.ones((3, 128, 2)), LOCATIONS, EPOCHS, "delay2")
