@@ -67,7 +67,7 @@ def compute_H(hp, log, model_dir, rules=None, trial_list=None, recompute=False, 
     if save_H_pickle:
         needed, free = sum(n_bytes[rule] for _, rule in work), shutil.disk_usage(model_dir).free
         space = f"{needed / 1e9:.2f} GB in {model_dir} ({free / 1e9:.1f} GB free)"
-        print(f"compute_H will write {len(work)} files, {space}.", flush=True)
+        print(f"compute_H will write {len(work)} file{'s' if len(work) != 1 else ''}, {space}.", flush=True)
         if needed > free:
             warnings.warn(
                 f"The disk that holds {model_dir} has too little free space for the activity. compute_H will stop when "
